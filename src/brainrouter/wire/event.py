@@ -1,0 +1,43 @@
+"""The record every request leaves behind: the row of `/api/routing-events`, of the store and of the log."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """One request, from arrival to its last byte. Times are wall-clock seconds; durations are milliseconds.
+
+    A field that is not known is null, never invented: tokens and price come only from what an upstream said.
+    """
+
+    id: int
+    time: float
+    dialect: str
+    requested_model: str
+    stream: bool
+    harness: str | None = None
+    session: str | None = None
+    cwd: str | None = None
+    prompt_excerpt: str = ""
+    # the decision
+    decision: str | None = None
+    reason: str = ""
+    stage: str = ""
+    ok_local: float | None = None
+    ok_cloud: float | None = None
+    gain: float | None = None
+    decide_ms: float | None = None
+    # what happened
+    provider: str | None = None
+    model: str | None = None
+    fallback: str | None = None
+    attempts: list[str] = msgspec.field(default_factory=list[str])
+    status: int | None = None
+    error: str | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    finish: str | None = None
