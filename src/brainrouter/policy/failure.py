@@ -45,7 +45,8 @@ class Failure(Exception):
 
     `message` is plain text that may be shown to the user. `status` overrides the kind's where the upstream said one
     that the caller should see. `retry_after_s` is what the upstream asked for, in seconds, if it did.
-    `body` is the upstream's own error body, for callers that speak its dialect.
+    `body` is the cloud's own error body, for callers that speak its dialect. `window` is (tokens asked for, tokens
+    that fit) when the request was too long and the upstream said how long.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Failure(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         body: bytes | None = None,
+        window: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -63,6 +65,7 @@ class Failure(Exception):
         self.status = status if status is not None else kind.status
         self.retry_after_s = retry_after_s
         self.body = body
+        self.window = window
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.message}"

@@ -1,0 +1,278 @@
+"""One upstream over HTTP: an answer that is known to be real, or a Failure. Nothing reaches the caller before that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from brainrouter.adapters.content_decoding import BadEncoding, decoder
+from brainrouter.http1.client import Client, Origin, Response
+from brainrouter.http1.errors import ConnectFailed, HeadTimeout, IdleTimeout, TooLarge, UpstreamError
+from brainrouter.http1.message import Sink
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.failure import Failure
+from brainrouter.policy.outgoing import Outgoing
+from brainrouter.policy.stream_failure import failure_in_stream, failure_in_whole
+from brainrouter.policy.upstream_error import failure_of
+from brainrouter.wire.ask import Dialect, Route
+from brainrouter.wire.disguise import disguised
+from brainrouter.wire.json_body import BadBody, parse_object
+from brainrouter.wire.watch import StreamWatch
+from brainrouter.wire.whole import Facts, facts_of
+
+ANSWER_MAX_BYTES = 64 * 1024 * 1024
+ERROR_MAX_BYTES = 256 * 1024
+ERROR_BODY_S = 10.0
+_HEARTBEATS = (b":", b"event: ping")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to the first real event of a stream, between two events, and for an answer in all."""
+
+    first_byte_s: float
+    stall_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole answer, checked. `headers` are the upstream's, lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    facts: Facts
+
+
+class Upstream:
+    """One side's upstream. `speaks` is what it is sent: the caller's dialect, or chat for the local side."""
+
+    def __init__(self, client: Client, base_url: str, side: Route, timeouts: Timeouts) -> None:
+        self._client = client
+        self._origin, self._base_path = Origin.parse(base_url)
+        self.side: Route = side
+        self.timeouts = timeouts
+
+    async def whole(self, out: Outgoing, dialect: Dialect) -> Whole:
+        """Ask for a whole answer. Raises Failure; only the total budget limits how long it may take."""
+        total_s = self.timeouts.total_s
+        try:
+            async with asyncio.timeout(total_s):
+                response = await self._send(out, total_s)
+                try:
+                    headers = await self._accepted(response)
+                    body = await _read_all(response, headers, ANSWER_MAX_BYTES, total_s)
+                finally:
+                    response.close()
+        except TimeoutError:
+            raise Failure(kinds.TOTAL_TIMEOUT, f"no whole answer within {total_s:g} s") from None
+        return self._checked(response.status, headers, body, dialect)
+
+    async def stream(self, out: Outgoing, dialect: Dialect) -> LiveStream:
+        """Open a stream and wait for its first real event. Raises Failure; the caller must close what it gets."""
+        first_byte_s = self.timeouts.first_byte_s
+        response: Response | None = None
+        try:
+            async with asyncio.timeout(first_byte_s):
+                response = await self._send(out, first_byte_s)
+                headers = await self._accepted(response)
+                live = LiveStream(response, headers, dialect, self.side, self.timeouts)
+                await live.begin()
+                return live
+        except TimeoutError:
+            _close(response)
+            raise Failure(kinds.FIRST_BYTE_TIMEOUT, f"no answer begun within {first_byte_s:g} s") from None
+        except BaseException:
+            _close(response)
+            raise
+
+    async def get(self, path: str, key: str | None, timeout_s: float) -> tuple[int, bytes]:
+        """A small GET beside the hot path (health, models). Raises Failure."""
+        headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
+        if key:
+            headers += [(b"authorization", b"Bearer " + key.encode()), (b"x-api-key", key.encode())]
+        try:
+            async with asyncio.timeout(timeout_s):
+                target = path[2:] if path.startswith("~/") else self._base_path + path
+                response = await self._client.request(
+                    self._origin, "GET", "/" + target.lstrip("/"), headers, b"", first_byte_s=timeout_s
+                )
+                try:
+                    return response.status, await response.read(ANSWER_MAX_BYTES, timeout_s)
+                finally:
+                    response.close()
+        except UpstreamError as error:
+            raise _transport_failure(error) from error
+        except TimeoutError:
+            raise Failure(kinds.FIRST_BYTE_TIMEOUT, f"no answer within {timeout_s:g} s") from None
+
+    async def _send(self, out: Outgoing, first_byte_s: float) -> Response:
+        try:
+            return await self._client.request(
+                self._origin, "POST", self._base_path + out.path, out.headers, out.body, first_byte_s=first_byte_s
+            )
+        except UpstreamError as error:
+            raise _transport_failure(error) from error
+
+    async def _accepted(self, response: Response) -> dict[str, str]:
+        """The headers of a 200 answer. Raises the Failure that any other status means."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()}
+        if response.status == 200:
+            return headers
+        try:
+            async with asyncio.timeout(ERROR_BODY_S):
+                body = await _read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
+        except (Failure, TimeoutError):
+            body = b""
+        raise failure_of(self.side, response.status, headers, body, datetime.now(UTC))
+
+    def _checked(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Whole:
+        try:
+            answer = parse_object(body)
+        except BadBody as error:
+            raise Failure(kinds.MALFORMED, f"{self.side} sent an answer that is no JSON object: {error.message}") from error
+        facts = facts_of(dialect, answer)
+        found = failure_in_whole(disguised(status, headers, facts.head, dialect), facts)
+        if found:
+            raise found
+        return Whole(status, headers, body, facts)
+
+
+class LiveStream:
+    """A stream that has begun: what was held back until that was known, and the rest as it comes."""
+
+    def __init__(
+        self, response: Response, headers: dict[str, str], dialect: Dialect, side: Route, timeouts: Timeouts
+    ) -> None:
+        self.headers = headers
+        self.watch = StreamWatch(dialect, local=side == "local")
+        self._response = response
+        self._dialect: Dialect = dialect
+        self._side: Route = side
+        self._timeouts = timeouts
+        self._decode = _decoder(headers)
+        self._held: list[bytes] = []
+
+    async def begin(self) -> None:
+        """Read until the first real event. Raises Failure when the stream turns out to be none."""
+        if "text/event-stream" not in self.headers.get("content-type", "text/event-stream"):
+            await self._not_a_stream()
+        watch = self.watch
+        stub = disguised(200, self.headers, None, self._dialect)
+        while not watch.begun and not watch.failure and not stub:
+            data = await self._chunk()
+            if not data:
+                self._held.append(watch.end())
+                break
+            self._held.append(watch.feed(self._decode(data)))
+        failure = failure_in_stream(stub, watch)
+        if failure or not watch.begun:
+            raise failure or Failure(kinds.EMPTY_ANSWER, f"{self._side} ended the stream without an answer")
+
+    async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
+        """Send everything to `sink`; `heard` is told the bytes of each piece. Returns what broke the stream, if anything."""
+        loop = asyncio.get_running_loop()
+        watch, decode = self.watch, self._decode
+        progress = loop.time()
+
+        def on_data(data: bytes) -> None:
+            nonlocal progress
+            out = watch.feed(decode(data))
+            if out:
+                if not out.startswith(_HEARTBEATS):
+                    progress = loop.time()
+                heard(len(out))
+                sink.write(out)
+            if watch.failure:
+                self.close()
+
+        def check_stall() -> None:
+            nonlocal timer
+            left = progress + self._timeouts.stall_s - loop.time()
+            if left <= 0 and not sink.paused:
+                self._stalled = True
+                self.close()
+                return
+            timer = loop.call_later(max(left, 0.05), check_stall)
+
+        sink.write(b"".join(self._held))
+        self._held.clear()
+        timer = loop.call_later(self._timeouts.stall_s, check_stall)
+        try:
+            async with asyncio.timeout(self._timeouts.total_s):
+                await self._response.pipe(on_data, sink, self._timeouts.stall_s)
+        except TimeoutError:
+            return Failure(kinds.TOTAL_TIMEOUT, f"the answer took longer than {self._timeouts.total_s:g} s")
+        except (UpstreamError, BadEncoding) as error:
+            return self._broken(error)
+        finally:
+            timer.cancel()
+        tail = watch.end()
+        if tail and not watch.failure:
+            sink.write(tail)
+        return failure_in_stream(None, watch)
+
+    def close(self) -> None:
+        """Let the upstream go: at once when its answer was not read whole."""
+        self._response.close()
+
+    _stalled = False
+
+    def _broken(self, error: Exception) -> Failure:
+        found = failure_in_stream(None, self.watch) if self.watch.failure else None
+        if found:
+            return found
+        if self._stalled or isinstance(error, IdleTimeout):
+            return Failure(kinds.STALLED, f"{self._side} sent nothing for {self._timeouts.stall_s:g} s")
+        return Failure(kinds.TRUNCATED, f"{self._side} broke the stream off: {error}")
+
+    async def _chunk(self) -> bytes:
+        try:
+            return await self._response.chunk(self._timeouts.first_byte_s)
+        except UpstreamError as error:
+            raise _transport_failure(error) from error
+
+    async def _not_a_stream(self) -> None:
+        body = await _read_all(self._response, self.headers, ERROR_MAX_BYTES, self._timeouts.first_byte_s)
+        try:
+            head = facts_of(self._dialect, parse_object(body)).head
+        except BadBody:
+            head = None
+        found = failure_in_whole(disguised(200, self.headers, head, self._dialect), None)
+        raise found or Failure(kinds.MALFORMED, f"{self._side} answered a stream with {self.headers.get('content-type')}")
+
+
+async def _read_all(response: Response, headers: dict[str, str], limit: int, idle_s: float) -> bytes:
+    try:
+        return _decoder(headers, limit)(await response.read(limit, idle_s))
+    except TooLarge as error:
+        raise Failure(kinds.MALFORMED, f"an answer of more than {limit} bytes") from error
+    except BadEncoding as error:
+        raise Failure(kinds.MALFORMED, str(error)) from error
+    except UpstreamError as error:
+        raise _transport_failure(error) from error
+
+
+def _decoder(headers: dict[str, str], limit: int | None = None) -> Callable[[bytes], bytes]:
+    try:
+        return decoder(headers.get("content-encoding", ""), limit)
+    except BadEncoding as error:
+        raise Failure(kinds.MALFORMED, str(error)) from error
+
+
+def _transport_failure(error: UpstreamError) -> Failure:
+    if isinstance(error, ConnectFailed):
+        return Failure(kinds.UNREACHABLE, str(error))
+    if isinstance(error, HeadTimeout):
+        return Failure(kinds.FIRST_BYTE_TIMEOUT, str(error))
+    if isinstance(error, IdleTimeout):
+        return Failure(kinds.STALLED, str(error))
+    return Failure(kinds.TRUNCATED, str(error))
+
+
+def _close(response: Response | None) -> None:
+    if response is not None:
+        response.close()

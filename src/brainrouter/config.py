@@ -1,0 +1,269 @@
+"""Settings: YAML files merged key by key, then checked. Every key has a default; every error names file and key.
+
+Order, later wins: /etc/brainrouter/brainrouter.yaml, $XDG_CONFIG_HOME/brainrouter/brainrouter.yaml, --config FILE.
+No file is read from the current folder: a repository must not configure the daemon.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+SYSTEM_FILE = Path("/etc/brainrouter/brainrouter.yaml")
+PLACEHOLDER_KEY = "mnfst_REPLACE_WITH_YOUR_KEY"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. The text names the file, the key and what was expected."""
+
+
+class Secret:
+    """A value that never shows itself in logs, errors or reprs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ManifestSettings(_Section):
+    base_url: str = "http://localhost:3001/v1"
+    api_key_env: str = "MANIFEST_API_KEY"
+    protocols: list[Literal["chat", "messages", "responses"]] = msgspec.field(
+        default_factory=lambda: ["chat", "messages", "responses"]
+    )
+    keep_model_names: bool = False
+    first_byte_s: float = 60.0
+    stall_s: float = 180.0
+
+
+class LlamaSwapSettings(_Section):
+    base_url: str = "http://localhost:8081/v1"
+    fallback_model: str | None = None
+    local_system_prompt: str | None = None
+    api_key_env: str | None = None
+    context_tokens: int | None = None
+    first_byte_s: float = 180.0
+    stall_s: float = 180.0
+
+
+class BonsaiSettings(_Section):
+    model_path: str | None = None
+
+
+class DecisionSettings(_Section):
+    deadline_ms: float = 200.0
+    knob: float | None = None
+
+
+class LimitSettings(_Section):
+    body_bytes: int = 32 * 1024 * 1024
+    total_s: float = 3600.0
+    drain_s: float = 10.0
+
+
+class ReviewSettings(_Section):
+    max_iterations: int = 5
+    forced_mode: Literal["auto", "cloud", "local"] = "auto"
+    forced_model: str | None = None
+
+
+class DiscordSettings(_Section):
+    enabled: bool = False
+    token: str | None = None
+    prefix: str = "!"
+    allowed_users: list[str] = msgspec.field(default_factory=list[str])
+    allowed_channels: list[str] = msgspec.field(default_factory=list[str])
+
+
+class SignalSettings(_Section):
+    enabled: bool = False
+    account: str | None = None
+    group_id: str | None = None
+    prefix: str = "!"
+    storage_path: str | None = None
+    llama_swap_url: str | None = None
+    allowed_numbers: list[str] = msgspec.field(default_factory=list[str])
+    spawn: bool = False
+
+
+class BridgeSettings(_Section):
+    omp_path: str = "omp"
+    work_dir: str | None = None
+    aliases_config: str | None = None
+    timeout_secs: float = 600.0
+    default_model: str = "brainrouter/auto"
+    discord: DiscordSettings = DiscordSettings()
+    signal: SignalSettings = SignalSettings()
+
+
+class OpsSettings(_Section):
+    manifest_dir: str = "~/ai/stack/manifest"
+    llama_cpp_restart: str | None = None
+
+
+class Settings(_Section):
+    """The whole configuration. Sections that no file mentions hold their defaults."""
+
+    manifest: ManifestSettings = ManifestSettings()
+    llama_swap: LlamaSwapSettings = LlamaSwapSettings()
+    bonsai: BonsaiSettings = BonsaiSettings()
+    decision: DecisionSettings = DecisionSettings()
+    limits: LimitSettings = LimitSettings()
+    review: ReviewSettings = ReviewSettings()
+    bridge: BridgeSettings = BridgeSettings()
+    ops: OpsSettings = OpsSettings()
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What was read: the settings, the files they came from, and the sections that some file mentions."""
+
+    settings: Settings
+    files: tuple[Path, ...]
+    mentioned: frozenset[str]
+
+
+def user_file(env: Mapping[str, str]) -> Path:
+    """The user's own configuration file, whether it is there or not."""
+    base = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
+    return Path(base) / "brainrouter" / "brainrouter.yaml"
+
+
+def load(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FILE) -> Loaded:
+    """Read and merge the files that exist. Raises ConfigError; an explicit file that is missing is an error."""
+    files = [file for file in (system, user_file(env)) if file.is_file()]
+    if explicit is not None:
+        files.append(explicit)
+    merged: dict[str, Any] = {}
+    for file in files:
+        tree = _read(file)
+        _convert(tree, file)
+        merged = _merge(merged, tree)
+    last = files[-1] if files else Path("(defaults)")
+    return Loaded(_convert(merged, last), tuple(files), frozenset(merged))
+
+
+def key_from(env: Mapping[str, str], name: str | None) -> Secret | None:
+    """The secret that an environment variable holds; the installer's placeholder counts as none."""
+    value = (env.get(name) or "").strip() if name else ""
+    return None if not value or value == PLACEHOLDER_KEY else Secret(value)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from error
+    try:
+        tree: Any = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise ConfigError(f"{file}:{where} {problem}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{file}: expected sections such as `manifest:`, found {_kind(tree)}")
+    # A section whose keys are all commented out reads as null: the same as a section that is not there.
+    found = cast("dict[str, Any]", tree)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, since the second would silently win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)  # pyright: ignore[reportUnknownMemberType]
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key `{key}` is given twice", key_node.start_mark)
+            seen.add(key if isinstance(key, str) else str(key))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        held = merged.get(key)
+        if isinstance(value, dict) and isinstance(held, dict):
+            merged[key] = _merge(cast("dict[str, Any]", held), cast("dict[str, Any]", value))
+        else:
+            merged[key] = value
+    return merged
+
+
+def _convert(tree: dict[str, Any], file: Path) -> Settings:
+    try:
+        settings = msgspec.convert(tree, Settings, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}: {_explain(str(error))}") from error
+    _check(settings, file)
+    return settings
+
+
+def _explain(text: str) -> str:
+    path = re.search(r"at `\$\.?([^`]*)`", text)
+    key = path.group(1) if path else ""
+    unknown = re.search(r"unknown field `([^`]*)`", text)
+    if unknown:
+        name = f"{key}.{unknown.group(1)}" if key else unknown.group(1)
+        close = difflib.get_close_matches(unknown.group(1), _names(key), n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        return f"key `{name}` is not known{hint}"
+    what = text.split(" - at ")[0].replace("Expected `object`", "Expected a section").replace("`", "")
+    return f"key `{key}`: {what[0].lower()}{what[1:]}" if key else what
+
+
+def _names(key: str) -> list[str]:
+    section: Any = Settings
+    for part in key.split(".") if key else []:
+        section = getattr(section(), part).__class__
+    return list(section.__struct_fields__)
+
+
+def _check(settings: Settings, file: Path) -> None:
+    for key, url in (("manifest.base_url", settings.manifest.base_url), ("llama_swap.base_url", settings.llama_swap.base_url)):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"{file}: key `{key}`: expected an http:// or https:// address, found {url!r}")
+        if parts.username or parts.password:
+            raise ConfigError(f"{file}: key `{key}`: an address must hold no user or password; use the api_key_env key")
+    positive = {
+        "decision.deadline_ms": settings.decision.deadline_ms,
+        "manifest.first_byte_s": settings.manifest.first_byte_s,
+        "manifest.stall_s": settings.manifest.stall_s,
+        "llama_swap.first_byte_s": settings.llama_swap.first_byte_s,
+        "llama_swap.stall_s": settings.llama_swap.stall_s,
+        "limits.body_bytes": settings.limits.body_bytes,
+        "limits.total_s": settings.limits.total_s,
+        "review.max_iterations": settings.review.max_iterations,
+        "bridge.timeout_secs": settings.bridge.timeout_secs,
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            raise ConfigError(f"{file}: key `{key}`: expected a number above zero, found {value}")
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "text"}.get(type(value), type(value).__name__)

@@ -1,0 +1,108 @@
+"""What a request leaves behind: fills its event as it goes, and closes it exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from brainrouter.adapters.upstream import LiveStream, Whole
+from brainrouter.brain.verdict import Verdict
+from brainrouter.live import InFlight, Live
+from brainrouter.policy.failure import Failure
+from brainrouter.policy.plan import Attempt
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.event import RoutingEvent
+from brainrouter.wire.prompt_text import excerpt, last_user_text
+
+CLIENT_CLOSED = 499
+
+
+class Recorder:
+    """Turns the steps of a request into its event. Holds no state of its own."""
+
+    def __init__(self, live: Live, cloud_name: str, local_name: str) -> None:
+        self._live = live
+        self._names = {"cloud": cloud_name, "local": local_name}
+
+    def arrived(self, ask: Ask) -> InFlight:
+        """A request came in."""
+        event = RoutingEvent(
+            id=self._live.take_id(),
+            time=time.time(),
+            dialect=ask.dialect,
+            requested_model=ask.model[:200],
+            stream=ask.stream,
+            harness=ask.harness,
+            session=ask.session,
+            prompt_excerpt=excerpt(last_user_text(ask)),
+        )
+        return self._live.begin(event, asyncio.get_running_loop().time())
+
+    def decided(self, running: InFlight, verdict: Verdict) -> None:
+        event = running.event
+        event.decision, event.reason, event.stage = verdict.route, verdict.reason, verdict.stage
+        event.ok_local, event.ok_cloud = verdict.ok_local, verdict.ok_cloud
+        event.gain, event.decide_ms = verdict.gain, round(verdict.ms, 3)
+        running.phase = "waiting"
+
+    def trying(self, running: InFlight, attempt: Attempt) -> None:
+        event = running.event
+        event.provider, event.model = self._names[attempt.side], attempt.model
+        event.fallback = attempt.fallback or None
+        running.phase = "waiting"
+
+    def attempt_failed(self, running: InFlight, attempt: Attempt, failure: Failure) -> None:
+        running.event.attempts.append(f"{self._names[attempt.side]} {attempt.model}: {failure}")
+
+    def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream) -> None:
+        running.event.first_byte_ms = self._since(running)
+        running.phase = "generating"
+        self._serving(running.event, attempt, stream.headers)
+        running.event.model = self._real_model(attempt, stream.headers, stream.watch.model)
+
+    def whole(self, running: InFlight, attempt: Attempt, answer: Whole) -> None:
+        """A whole answer is there; the request is over once it is written, which is now for our part."""
+        event, facts = running.event, answer.facts
+        event.first_byte_ms = self._since(running)
+        self._serving(event, attempt, answer.headers)
+        event.model = self._real_model(attempt, answer.headers, facts.model)
+        event.status, event.finish = answer.status, facts.finish
+        event.prompt_tokens, event.completion_tokens = facts.prompt_tokens, facts.completion_tokens
+        event.cached_tokens = facts.cached_tokens
+        self._close(running)
+
+    def streamed(self, running: InFlight, stream: LiveStream, failure: Failure | None) -> None:
+        event, watch = running.event, stream.watch
+        event.status, event.finish = 200, watch.finish
+        if watch.usage is not None:
+            event.prompt_tokens, event.completion_tokens = watch.usage.prompt, watch.usage.completion
+            event.cached_tokens = watch.usage.cached
+        if failure is not None:
+            event.error = str(failure)
+        self._close(running)
+
+    def failed(self, running: InFlight, failure: Failure) -> None:
+        running.event.status, running.event.error = failure.status, str(failure)
+        self._close(running)
+
+    def client_gone(self, running: InFlight) -> None:
+        running.event.status, running.event.error = CLIENT_CLOSED, "the client left"
+        self._close(running)
+
+    def _close(self, running: InFlight) -> None:
+        running.event.total_ms = self._since(running)
+        self._live.finish(running)
+
+    def _serving(self, event: RoutingEvent, attempt: Attempt, headers: dict[str, str]) -> None:
+        provider = headers.get("x-manifest-provider") if attempt.side == "cloud" else None
+        event.provider = f"{self._names[attempt.side]}: {provider}" if provider else self._names[attempt.side]
+
+    def _real_model(self, attempt: Attempt, headers: dict[str, str], said: str | None) -> str:
+        if attempt.side == "local":
+            return attempt.model
+        return headers.get("x-manifest-model") or said or attempt.model
+
+    def _since(self, running: InFlight) -> float:
+        return round((asyncio.get_running_loop().time() - running.started) * 1000, 3)
+
+

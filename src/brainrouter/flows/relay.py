@@ -1,0 +1,214 @@
+"""Answer an ask from the first attempt that gives a real answer. The path every generation takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from brainrouter.adapters.upstream import LiveStream, Upstream, Whole
+from brainrouter.brain.verdict import Verdict
+from brainrouter.flows.record import Recorder
+from brainrouter.http1.message import Sink
+from brainrouter.live import InFlight, Live
+from brainrouter.policy import breaker as breakers
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.failure import Failure
+from brainrouter.policy.model_name import Intent, intent_of
+from brainrouter.policy.outgoing import Outgoing, to_cloud, to_local
+from brainrouter.policy.plan import Attempt, Backends, next_after, plan
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.error_body import error_frame
+
+Decide = Callable[[Ask, Intent], Awaitable[Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side: how to reach it, its key, and what to wait for before it can be asked."""
+
+    upstream: Upstream
+    key: str | None
+    ready: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True)
+class WholeAnswer:
+    """An answer in one piece, with the headers that explain it."""
+
+    whole: Whole
+    headers: tuple[tuple[str, str], ...]
+
+
+class Relay:
+    """The use case. `answer` gives a WholeAnswer or a Running stream, or raises the Failure that is the answer."""
+
+    def __init__(
+        self,
+        live: Live,
+        decide: Decide,
+        backends: Callable[[], Backends],
+        cloud: Side | None,
+        local: Side | None,
+        recorder: Recorder,
+        lean_override: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._live = live
+        self._decide = decide
+        self._backends = backends
+        self._sides = {"cloud": cloud, "local": local}
+        self._recorder = recorder
+        self._lean_override = lean_override
+
+    async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
+        """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
+        try:
+            return await self._answer(ask, running)
+        except Failure as failure:
+            self._recorder.failed(running, failure)
+            raise
+        except asyncio.CancelledError:
+            self._recorder.client_gone(running)
+            raise
+
+    async def _answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
+        intent = intent_of(ask.model, self._live.local_names)
+        verdict = await self._decide(ask, intent)
+        self._recorder.decided(running, verdict)
+        may_leave = intent.mode == "auto"
+        attempts = plan(verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave)
+        failure = Failure(kinds.BUSY, "neither a cloud nor a local model is configured", status=503)
+        attempt = attempts[0] if attempts else None
+        while attempt is not None:
+            try:
+                return await self._try(ask, intent, attempt, running)
+            except Failure as found:
+                failure = found
+                self._recorder.attempt_failed(running, attempt, found)
+                attempt = next_after(attempts, attempt, found)
+        raise failure
+
+    async def _try(self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight) -> WholeAnswer | Running:
+        side = self._admit(attempt)
+        self._recorder.trying(running, attempt)
+        settled = False
+        try:
+            if side.ready is not None:
+                await side.ready()
+            out = self._outgoing(ask, intent, attempt, side)
+            if not ask.stream:
+                whole = await side.upstream.whole(out, ask.dialect)
+                self._succeeded(attempt)
+                settled = True
+                self._recorder.whole(running, attempt, whole)
+                return WholeAnswer(whole, explain(running, attempt))
+            stream = await side.upstream.stream(out, ask.dialect)
+            settled = True
+            self._recorder.begun(running, attempt, stream)
+            return Running(self, ask, attempt, stream, running)
+        except Failure as failure:
+            self._failed(attempt, failure)
+            settled = True
+            raise
+        finally:
+            if not settled:
+                self._abandoned(attempt)
+
+    def _admit(self, attempt: Attempt) -> Side:
+        side = self._sides[attempt.side]
+        if side is None:
+            raise Failure(kinds.BUSY, f"no {attempt.side} side is configured")
+        now = asyncio.get_running_loop().time()
+        state = self._live.breaker(attempt.breaker)
+        if not breakers.admits(state, now):
+            wait = max(1.0, (state.open_until or now) - now)
+            raise Failure(kinds.BREAKER_OPEN, f"{attempt.side} is resting after: {state.cause}", retry_after_s=wait)
+        self._live.breakers[attempt.breaker] = breakers.sent(state, now)
+        return side
+
+    def _outgoing(self, ask: Ask, intent: Intent, attempt: Attempt, side: Side) -> Outgoing:
+        if attempt.side == "local":
+            return to_local(ask, attempt, side.key, self._lean_override())
+        return to_cloud(ask, attempt, side.key)
+
+    def _succeeded(self, attempt: Attempt) -> None:
+        self._live.breakers[attempt.breaker] = breakers.succeeded(self._live.breaker(attempt.breaker))
+
+    def _abandoned(self, attempt: Attempt) -> None:
+        self._live.breakers[attempt.breaker] = breakers.abandoned(self._live.breaker(attempt.breaker))
+
+    def _failed(self, attempt: Attempt, failure: Failure) -> None:
+        state = self._live.breaker(attempt.breaker)
+        if failure.kind is kinds.BREAKER_OPEN:
+            return
+        if not failure.kind.trips:
+            self._live.breakers[attempt.breaker] = breakers.abandoned(state)
+            return
+        now = asyncio.get_running_loop().time()
+        self._live.breakers[attempt.breaker] = breakers.failed(state, now, failure.message, failure.retry_after_s)
+
+    def ended(self, attempt: Attempt, failure: Failure | None) -> None:
+        """A stream came to its end: that is what counts for the breaker, not its first byte."""
+        if failure is None:
+            self._succeeded(attempt)
+        else:
+            self._failed(attempt, failure)
+
+    def left(self, attempt: Attempt, running: InFlight) -> None:
+        """The client left in the middle of a stream: nothing is learnt of the upstream."""
+        self._abandoned(attempt)
+        self._recorder.client_gone(running)
+
+    def streamed(self, running: InFlight, stream: LiveStream, failure: Failure | None) -> None:
+        self._recorder.streamed(running, stream, failure)
+
+
+class Running:
+    """A stream that has begun. From here on there is no fallback: bytes are on their way to the caller."""
+
+    def __init__(self, relay: Relay, ask: Ask, attempt: Attempt, stream: LiveStream, running: InFlight) -> None:
+        self._relay = relay
+        self._ask = ask
+        self._attempt = attempt
+        self._stream = stream
+        self._running = running
+        self._over = False
+        self.headers = explain(running, attempt)
+        self.upstream_headers = stream.headers
+
+    async def pump(self, sink: Sink) -> None:
+        """Send the stream to `sink`. A stream that breaks ends with an error in the caller's dialect, never as if whole."""
+        try:
+            failure = await self._stream.pump(sink, self._heard)
+            if failure is not None:
+                sink.write(error_frame(self._ask.dialect, status=failure.status, message=failure.message))
+            self._over = True
+            self._relay.ended(self._attempt, failure)
+            self._relay.streamed(self._running, self._stream, failure)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let the upstream go. Safe to call twice; before the end it means that the client left."""
+        self._stream.close()
+        if not self._over:
+            self._over = True
+            self._relay.left(self._attempt, self._running)
+
+    def _heard(self, _size: int) -> None:
+        self._running.tokens += 1
+
+
+def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:
+    """The response headers that say where a request went, and why."""
+    event = running.event
+    reason = f"fallback: {attempt.fallback}" if attempt.fallback else event.reason
+    return (
+        ("x-brainrouter-decision", attempt.side),
+        ("x-brainrouter-reason", _header_text(reason)),
+        ("x-brainrouter-model", _header_text(event.model or attempt.model)),
+    )
+
+
+def _header_text(text: str) -> str:
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:200]

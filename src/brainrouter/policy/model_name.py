@@ -1,0 +1,39 @@
+"""What a model name means here. Pure.
+
+`auto`, `local`, `cloud`, the same behind `brainrouter/`, a llama-swap key or alias; every other name is one that the
+harness made up, and is decided like `auto` (DESIGN 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["auto", "local", "cloud"]
+PREFIX = "brainrouter/"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """`mode` as asked for; `local_model` when a local model was named; `made_up` when the name means nothing to us."""
+
+    mode: Mode
+    local_model: str | None = None
+    made_up: bool = False
+
+
+def intent_of(name: str, local_names: Mapping[str, str]) -> Intent:
+    """Read a requested model. `local_names` maps llama-swap's keys and aliases to their keys."""
+    if name in local_names:
+        return Intent("local", local_names[name])
+    bare = name[len(PREFIX) :] if name.startswith(PREFIX) else name
+    if bare in ("", "auto"):
+        return Intent("auto")
+    if bare == "local":
+        return Intent("local")
+    if bare == "cloud":
+        return Intent("cloud")
+    if bare in local_names:
+        return Intent("local", local_names[bare])
+    return Intent("auto", made_up=True)

@@ -1,0 +1,78 @@
+"""From an upstream's error status and body to a Failure. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.failure import Failure, Kind
+from brainrouter.wire.ask import Route
+from brainrouter.wire.disguise import ErrorInfo, error_message
+
+RETRY_AFTER_DEFAULT_S = 5.0
+_OVERFLOW_TYPES = frozenset({"exceed_context_size_error"})
+_OVERFLOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+
+
+def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, now: datetime) -> Failure:
+    """What a non-2xx answer means. `now` is the wall clock, for a Retry-After given as a date."""
+    info = error_message(body)
+    kind = _kind(side, status, info)
+    wait = retry_after(headers.get("retry-after"), now)
+    if kind is kinds.RATE_LIMITED and wait is None:
+        wait = RETRY_AFTER_DEFAULT_S
+    seen = 502 if 300 <= status < 400 or status < 200 else status
+    message = info.message or f"the {side} side answered with status {status}"
+    own_body = body if side == "cloud" and body else None
+    return Failure(kind, message, status=seen, retry_after_s=wait, body=own_body, window=window_of(info))
+
+
+def _kind(side: Route, status: int, info: ErrorInfo) -> Kind:
+    if overflows(info):
+        return kinds.CONTEXT_TOO_LONG
+    if status in (401, 403):
+        return kinds.UNAUTHORISED
+    if status == 402:
+        return kinds.BUDGET_SPENT
+    if status == 429:
+        return kinds.RATE_LIMITED
+    if status == 404 and side == "local":
+        return kinds.UNKNOWN_MODEL
+    if status == 408 or status >= 500:
+        return kinds.UPSTREAM_ERROR
+    if 400 <= status < 500:
+        return kinds.REFUSED
+    return kinds.MALFORMED
+
+
+def overflows(info: ErrorInfo) -> bool:
+    """Whether an error says that the request does not fit the model's window."""
+    if info.type in _OVERFLOW_TYPES or info.code in _OVERFLOW_CODES:
+        return True
+    text = info.message.lower()
+    return "prompt is too long" in text or "maximum context length" in text or "exceeds the available context" in text
+
+
+def window_of(info: ErrorInfo) -> tuple[int, int] | None:
+    """(tokens of the request, tokens that fit), where the error says both."""
+    if info.n_prompt_tokens is None or info.n_ctx is None:
+        return None
+    return info.n_prompt_tokens, info.n_ctx
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or a date; None when absent or unreadable."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())

@@ -1,0 +1,77 @@
+"""The few facts that the router needs of a whole (not streamed) answer."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from brainrouter.wire.ask import Dialect
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """`head` holds the answer decoded. `empty` is true when the assistant said nothing and called nothing."""
+
+    head: dict[str, Any]
+    model: str | None = None
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    empty: bool = False
+
+
+def facts_of(dialect: Dialect, answer: dict[str, msgspec.Raw]) -> Facts:
+    """Read a whole answer of `dialect`. Never raises: a field of another shape is as good as absent."""
+    head = {key: msgspec.json.decode(raw) for key, raw in answer.items()}
+    usage = _object(head.get("usage"))
+    details = _object(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    finish, empty = _ENDS[dialect](head)
+    return Facts(
+        head=head,
+        model=_text(head.get("model")),
+        finish=finish,
+        prompt_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        completion_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
+        cached_tokens=_count(details.get("cached_tokens", usage.get("cache_read_input_tokens"))),
+        empty=empty,
+    )
+
+
+def _chat_end(head: dict[str, Any]) -> tuple[str | None, bool]:
+    choices = _objects(head.get("choices"))
+    messages = [_object(choice.get("message")) for choice in choices]
+    said = any(_said(message) for message in messages)
+    return (_text(choices[0].get("finish_reason")) if choices else None), not said
+
+
+def _said(message: dict[str, Any]) -> bool:
+    fields = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
+    return any(message.get(field) for field in fields)
+
+
+def _messages_end(head: dict[str, Any]) -> tuple[str | None, bool]:
+    return _text(head.get("stop_reason")), not head.get("content")
+
+
+def _responses_end(head: dict[str, Any]) -> tuple[str | None, bool]:
+    return _text(head.get("status")), not head.get("output")
+
+
+_ENDS = {"chat": _chat_end, "messages": _messages_end, "responses": _responses_end}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [_object(item) for item in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
