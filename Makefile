@@ -1,0 +1,33 @@
+# Thin names for the scripts, which run without make as well: `sh scripts/setup`.
+# Arguments: make run ARGS="--tcp-addr 127.0.0.1:9100", make test ARGS="-k breaker".
+.PHONY: help run setup test e2e check fmt bench bare lock
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 10
+
+run: ## set up when needed, then start brainrouter
+	@exec sh scripts/run $(ARGS)
+
+setup: ## leave .venv/bin/brainrouter ready
+	@exec sh scripts/setup
+
+test: ## the checks and every test that needs only Python, npm and Go
+	@exec sh scripts/test $(ARGS)
+
+e2e: ## the tests in a real browser (installs Chromium by apt as root)
+	@exec sh scripts/e2e $(ARGS)
+
+check: ## style, types, layers, shell scripts; runs no tests
+	@exec sh scripts/check
+
+fmt: ## put the code into the house's form
+	@exec sh scripts/fmt
+
+bench: ## measure what the proxy adds to a request
+	@exec sh scripts/bench $(ARGS)
+
+bare: ## try the set-up in bare Debian systems (root, debootstrap)
+	@exec sh scripts/bare $(ARGS)
+
+lock: ## resolve the dependencies anew and write the locks
+	@exec sh scripts/lock $(ARGS)
