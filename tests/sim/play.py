@@ -139,9 +139,12 @@ async def stream(
     desk: Desk,
     protocol: str = CHAT,
     extra: list[tuple[str, str]] | None = None,
+    *,
+    begun: bool = False,
 ) -> None:
-    """Send events as SSE, as the script says."""
-    await opening(script, desk)
+    """Send events as SSE, as the script says; `begun` when the head has been sent already."""
+    if not begun:
+        await opening(script, desk)
     styles, before, broken = script.get("sse", []), inserted(script), script.get("cut")
     fields = [*(extra or []), ("cache-control", "no-cache")]
     head = head_fields(script, "text/event-stream; charset=utf-8", fields)
@@ -154,7 +157,8 @@ async def stream(
         pieces = [joined[start:end] for start, end in itertools.pairwise(marks)]
     framing = script.get("framing", "chunked")
     length = sum(map(len, pieces))
-    await exchange.start(script.get("status", 200), head, framing, script.get("length", length))
+    if not begun:
+        await exchange.start(script.get("status", 200), head, framing, script.get("length", length))
     await asyncio.sleep(script.get("head_gap_s", 0))
     for number, piece in enumerate(pieces):
         if number in before:
