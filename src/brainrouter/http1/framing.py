@@ -1,0 +1,68 @@
+"""Replies to bytes: status lines, header lines, chunks."""
+
+import json
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+CLOSE = b"connection: close\r\n"
+KEEP_ALIVE = b"connection: keep-alive\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+JOIN_BELOW = (
+    16 * 1024
+)  # smaller pieces are copied into one write; measured: no gain from writelines below that
+BODILESS = frozenset({204, 304})
+
+ErrorBody = Callable[[int, str, str], tuple[bytes, str]]
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_starts: dict[tuple[int, str], bytes] = {}
+_STARTS_MAX = 256
+
+
+def plain_error(status: int, message: str, path: str) -> tuple[bytes, str]:
+    """The body of an error that the server itself answers, when nobody gave it another."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": None, "code": None}
+    return json.dumps({"error": error}).encode(), "application/json"
+
+
+def start(status: int, content_type: str) -> bytes:
+    """Status line and content-type, kept: a server says few different ones."""
+    key = (status, content_type)
+    known = _starts.get(key)
+    if known is None:
+        kind = header_lines((("content-type", content_type),)) if content_type else b""
+        known = b"HTTP/1.1 %d %b\r\n%b" % (status, _REASONS.get(status, "Status").encode(), kind)
+        if len(_starts) < _STARTS_MAX:
+            _starts[key] = known
+    return known
+
+
+def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Header lines to bytes. Raises ValueError for anything that could start another line."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    raw = "".join(lines).encode("latin-1", "replace")
+    if raw.count(b"\r") != len(lines) or raw.count(b"\n") != len(lines) or b"\0" in raw:
+        message = "a header value may not hold CR, LF or NUL"
+        raise ValueError(message)
+    return raw
+
+
+def whole_head(
+    status: int, content_type: str, headers: Iterable[tuple[str, str]], size: int, after: bytes
+) -> bytes:
+    """The head of a reply of known size; `after` is the connection header line or nothing."""
+    lines = header_lines(headers) if headers else b""
+    if status in BODILESS:
+        return b"%b%b%b\r\n" % (start(status, ""), lines, after)
+    return b"%b%bcontent-length: %d\r\n%b\r\n" % (start(status, content_type), lines, size, after)
+
+
+def stream_head(
+    status: int, content_type: str, headers: Iterable[tuple[str, str]], *, chunked: bool
+) -> bytes:
+    """The head of a stream: chunked, or ended by the connection's end for HTTP/1.0."""
+    lines = header_lines(headers) if headers else b""
+    framing = b"transfer-encoding: chunked\r\n" if chunked else CLOSE
+    return b"%b%b%b\r\n" % (start(status, content_type), lines, framing)

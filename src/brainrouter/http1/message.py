@@ -1,0 +1,108 @@
+"""What crosses the room's door: requests in, replies out. Plain data, no behaviour of their own."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+class Headers:
+    """Header lines in the order they came. Names are lower-case bytes; values are stripped bytes."""
+
+    __slots__ = ("_first", "_items")
+
+    def __init__(self, items: list[tuple[bytes, bytes]], first: dict[bytes, bytes] | None = None) -> None:
+        self._items = items
+        self._first = first
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name` (lower-case), or None."""
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._items))
+        value = first.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def count(self, name: str) -> int:
+        """How many lines carry `name` (lower-case)."""
+        wanted = name.encode("latin-1")
+        return sum(1 for key, _ in self._items if key == wanted)
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """All lines; the list is the object's own, do not change it."""
+        return self._items
+
+    def __repr__(self) -> str:
+        return f"Headers({[name.decode('latin-1') for name, _ in self._items]})"
+
+
+@dataclass(slots=True)
+class Peer:
+    """Who is at the other end of a connection. `socket` is the transport's own (for SO_PEERCRED): read, never write."""
+
+    kind: Literal["tcp", "unix"]
+    host: str
+    port: int
+    socket: Any
+    local: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Request:
+    """One whole request. `path` is undecoded and starts with `/`; `arrived` is time.monotonic() at the head's end."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes
+    peer: Peer
+    arrived: float
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole answer. The server adds content-length; `close` ends the connection after it."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = False
+
+
+class Sink(Protocol):
+    """Where a stream is written. One sink is one response body."""
+
+    on_pause: Callable[[], None] | None
+    on_resume: Callable[[], None] | None
+
+    @property
+    def paused(self) -> bool:
+        """True while the client reads slower than we write."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send `data` as one chunk, now, without waiting. Raises ClientGone when nobody is there."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait while paused. A client that takes nothing for write_stall_s is cut."""
+        ...
+
+
+@dataclass(slots=True)
+class StreamReply:
+    """An answer that is written piece by piece. The head leaves with the first write.
+
+    An error of `produce` before its first write becomes a 500; after it, the connection is cut, so that a
+    broken stream never looks complete.
+    """
+
+    status: int
+    produce: Callable[[Sink], Awaitable[None]]
+    content_type: str = "text/event-stream"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Handler = Callable[[Request], Awaitable[Reply | StreamReply]]
+HeaderLines = Sequence[tuple[bytes, bytes]]

@@ -1,0 +1,259 @@
+"""Bytes to requests: httptools (llhttp) plus every rule that it leaves out. No sockets, no clock but `arrived`.
+
+llhttp itself refuses: Content-Length with Transfer-Encoding, two or odd Content-Lengths, bare LF and CR, obs-fold,
+control bytes, bad chunk sizes. Measured to pass it and refused here: two Hosts, none on 1.1, `_` in a name,
+`gzip, chunked`, chunked on 1.0, HTTP/0.9 and 2.0, targets that are not a path, a fragment, methods of other protocols,
+Upgrade with a body (llhttp would read the body as a request), and anything over a limit.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import httptools
+
+from brainrouter.http1.errors import Refused
+from brainrouter.http1.limits import Limits
+from brainrouter.http1.message import Headers, Peer, Request
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+Deliver = Callable[[Request, bool, bool], None]
+
+_names: dict[bytes, bytes] = {}
+_NAMES_MAX = 1024
+_PARTS_MAX = 1024  # a body in two-byte chunks would cost 30 times its size as a list of pieces
+
+
+def known_name(name: bytes) -> bytes:
+    """The lower-case name, remembered: looking one up is cheaper than making it. An `_` is refused."""
+    if b"_" in name:
+        raise Refused(400, "header names may not contain an underscore")
+    low = name.lower()
+    if len(_names) < _NAMES_MAX:
+        _names[name] = low
+    return low
+
+
+class RequestReader:
+    """Feeds on bytes in any slices; calls `deliver(request, keep_alive, is_http_10)` for each whole request, in order.
+
+    `feed` raises Refused at the first byte that breaks a rule; requests before it have been delivered, and the reader
+    must not be fed again. `on_expect` is called when a client waits for 100 Continue. `on_hold(n)` hears of body bytes
+    as they come (the sum of a request's is len(body)) and may raise Refused.
+    """
+
+    __slots__ = (
+        "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_hold", "_items", "_keep", "_last",
+        "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_peer", "_refused", "_size", "_target",
+        "arrived", "in_body",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        limits: Limits,
+        peer: Peer,
+        deliver: Deliver,
+        on_expect: Callable[[], None],
+        on_hold: Callable[[int], None],
+    ) -> None:
+        self._limits = limits
+        self._peer = peer
+        self._deliver = deliver
+        self._on_expect = on_expect
+        self._hold = on_hold
+        self._last = False
+        self._block = 0
+        self._refused: Refused | None = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._items: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+        self._bulk: bytearray | None = None
+        self._size = 0
+        self._fed = 0
+        self._begun = False
+        self._body_left = -1
+        self.in_body = False
+
+    @property
+    def partial(self) -> bool:
+        """True when a request has begun and is not whole yet."""
+        return self._begun or self._fed > 0
+
+    @property
+    def size(self) -> int:
+        """Body bytes of the unfinished request so far."""
+        return self._size
+
+    def feed(self, data: bytes) -> None:
+        """Read `data`. Raises Refused; nothing else."""
+        if self._last:
+            return
+        if self.in_body and self._body_left > 0:
+            data = self._take_body(data)
+            if not data:
+                return
+        self._block = len(data)
+        self._fed += self._block
+        size = self._size
+        self._parse(data)
+        if self.in_body:
+            self._past_the_parser(size)
+        elif self._fed > self._limits.head_bytes:
+            raise Refused(431, "the request head is too large")
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except (
+                httptools.HttpParserUpgrade
+            ) as upgrade:  # ignored: the request was answered as plain HTTP/1.1
+                data = data[upgrade.args[0] :]
+                continue
+            except httptools.HttpParserError as error:
+                if self._last:
+                    return
+                raise self._refused or Refused(400, f"malformed request: {error}") from None
+            return
+
+    def _past_the_parser(self, size_before: int) -> None:
+        """The rest of a body of known length needs no parsing; a chunked one must not be all framing."""
+        if self._body_left > 0:
+            self._body_left -= self._size
+            self._parser = None
+        elif self._size > size_before:
+            self._fed = 0
+        elif self._fed > self._limits.head_bytes:
+            raise Refused(400, "too many bytes of chunk framing or trailers")
+
+    def _take_body(self, data: bytes) -> bytes:
+        """Keep what belongs to the body of known length; give back the rest."""
+        left = self._body_left
+        rest = b""
+        if len(data) > left:
+            data, rest = data[:left], data[left:]
+        self._keep_part(data)
+        self._body_left = left - len(data)
+        if self._body_left == 0:
+            if not self._last:
+                self._parser = httptools.HttpRequestParser(self)
+            self._complete()
+        return b"" if self._last else rest
+
+    # What httptools calls. Raising here stops the parser.
+
+    def on_url(self, part: bytes) -> None:
+        self._begun = True
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        try:
+            low = _names.get(name) or known_name(name)
+        except Refused as refused:
+            self._refused = refused
+            raise
+        self._items.append((low, value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        try:
+            self._check_head()
+        except Refused as refused:
+            self._refused = refused
+            raise
+
+    def on_body(self, part: bytes) -> None:
+        try:
+            self._keep_part(part)
+        except Refused as refused:
+            self._refused = refused
+            raise
+
+    def on_message_complete(self) -> None:
+        try:
+            self._complete()
+        except Refused as refused:
+            self._refused = refused
+            raise
+
+    def _keep_part(self, part: bytes) -> None:
+        size = len(part)
+        self._size += size
+        if self._size > self._limits.body_bytes:
+            raise Refused(413, "the request body is too large")
+        self._hold(size)
+        parts = self._parts
+        parts.append(part)
+        if len(parts) == _PARTS_MAX:
+            if self._bulk is None:
+                self._bulk = bytearray()
+            self._bulk += b"".join(parts)
+            parts.clear()
+
+    def _check_head(self) -> None:
+        limits = self._limits
+        items = self._items
+        parser = self._parser
+        if len(items) > limits.header_count:
+            raise Refused(431, "too many header lines")
+        if (
+            self._block > limits.head_bytes or self._fed > limits.head_bytes
+        ) and self._head_size() > limits.head_bytes:
+            raise Refused(431, "the request head is too large")
+        version = parser.get_http_version()
+        self._old = version != "1.1"
+        if self._old and version != "1.0":
+            raise Refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        self._method = parser.get_method().decode()
+        if self._method not in METHODS:
+            raise Refused(501, "this method is not spoken here")
+        if self._target[:1] != b"/" or b"#" in self._target:
+            raise Refused(400, "the request target must be a path")
+        first = dict(items)
+        if len(first) != len(items):
+            first = dict(reversed(items))
+            if sum(1 for name, _ in items if name == b"host") > 1:
+                raise Refused(400, "more than one Host header")
+        if b"host" not in first and not self._old:
+            raise Refused(400, "the Host header is missing")
+        self._check_body(first)
+        self._keep = parser.should_keep_alive()
+        self._last = not self._keep
+        self._headers = Headers(items, first)
+        self._items = []  # trailers land here and are dropped
+        self.arrived = monotonic()
+        self.in_body = True
+
+    def _check_body(self, first: dict[bytes, bytes]) -> None:
+        coding = first.get(b"transfer-encoding")
+        length = first.get(b"content-length")
+        if coding is not None and (self._old or coding.lower() != b"chunked"):
+            raise Refused(501, "the only transfer-encoding understood is chunked, on HTTP/1.1")
+        if length is not None:
+            self._body_left = int(length)
+            if self._body_left > self._limits.body_bytes:
+                raise Refused(413, "the request body is too large")
+        if b"upgrade" in first and self._parser.should_upgrade() and (coding or self._body_left > 0):
+            raise Refused(400, "a request with a body cannot be upgraded")
+        expect = first.get(b"expect")
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                raise Refused(417, "the only expectation understood is 100-continue")
+            if not self._old and (coding or self._body_left > 0):
+                self._on_expect()
+
+    def _head_size(self) -> int:
+        return len(self._target) + 14 + sum(len(name) + len(value) + 4 for name, value in self._items)
+
+    def _complete(self) -> None:
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._bulk is not None:
+            body = bytes(self._bulk + body)
+        path, _, query = self._target.decode("ascii").partition("?")
+        request = Request(self._method, path, query, self._headers, body, self._peer, self.arrived)
+        self._reset()
+        self._deliver(request, self._keep, self._old)
