@@ -1,0 +1,196 @@
+"""The words a person typed, found among everything a harness wraps around them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import msgspec
+from msgspec import Raw
+
+from brainrouter.wire.ask import Ask
+
+_ENVELOPES = (
+    "system-reminder",
+    "environment_context",
+    "environment_details",
+    "user_instructions",
+    "INSTRUCTIONS",
+    "permissions instructions",
+    "collaboration_mode",
+    "skills_instructions",
+    "system_info",
+    "system-info",
+    "command-message",
+    "command-name",
+    "local-command-caveat",
+    "local-command-stdout",
+    "local-command-stderr",
+    "ide_selection",
+    "ide_opened_file",
+    "total_tokens",
+    "file",
+    "files",
+    "file_content",
+    "file_contents",
+    "document",
+    "attachment",
+    "attached_files",
+)
+_DUMP_LINES = re.compile(
+    r"^(?:# AGENTS\.md instructions for [^\n]*|Called the \w+ tool with the following input:[^\n]*)$",
+    re.MULTILINE,
+)
+_TEXT_PARTS = frozenset(("text", "input_text"))
+
+
+class _Turn(msgspec.Struct):
+    role: str = ""
+    content: Raw = Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+_TURNS = msgspec.json.Decoder(list[_Turn])
+_TEXT = msgspec.json.Decoder(str)
+_PARTS = msgspec.json.Decoder(list[_Part])
+_ANYTHING = msgspec.json.Decoder(list[Any])
+
+
+def last_user_text(ask: Ask) -> str:
+    """What the user last said, without the harness's envelopes; empty when there is no such text.
+
+    A user message that holds only tool results or envelopes is passed over for the one before it.
+    """
+    turns = ask.body.get("input" if ask.dialect == "responses" else "messages")
+    if turns is None:
+        return ""
+    if memoryview(turns)[0] == 0x22:
+        return peeled(_text_of(turns))
+    try:
+        rows = _TURNS.decode(turns)
+    except (ValueError, RecursionError):
+        return ""
+    for turn in reversed(rows):
+        if turn.role == "user":
+            text = peeled(_text_of(turn.content))
+            if text:
+                return text
+    return ""
+
+
+def peeled(text: str) -> str:
+    """A user message without harness envelopes and file dumps, trimmed. Linear in the text's length."""
+    if "<" in text:
+        for tag in _ENVELOPES:
+            if f"<{tag}" in text:
+                text = _without(text, tag)
+    if "AGENTS.md" in text or "Called the" in text:
+        text = _DUMP_LINES.sub("", text)
+    return text.strip()
+
+
+def _without(text: str, tag: str) -> str:
+    """`text` less every `<tag ...>...</tag>`. What is opened and never closed stays."""
+    opening, closing = f"<{tag}", f"</{tag}>"
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(opening, at)) >= 0:
+        after = start + len(opening)
+        if text[after : after + 1] not in (">", " ", "\n"):
+            kept.append(text[at:after])
+            at = after
+            continue
+        end = text.find(closing, after)
+        if end < 0:
+            break
+        kept.append(text[at:start])
+        at = end + len(closing)
+    kept.append(text[at:])
+    return "".join(kept)
+
+
+def _text_of(content: Raw) -> str:
+    try:
+        if memoryview(content)[0] == 0x22:
+            return _TEXT.decode(content)
+        return "\n".join(part.text for part in _PARTS.decode(content) if part.type in _TEXT_PARTS and part.text)
+    except RecursionError:
+        return ""
+    except ValueError:
+        return _odd_text_of(content)
+
+
+def _odd_text_of(content: Raw) -> str:
+    """The same for a list that holds other than well-typed parts: what is text in it counts."""
+    try:
+        parts = _ANYTHING.decode(content)
+    except (ValueError, RecursionError):
+        return ""
+    return "\n".join(filter(None, map(_odd_text, parts)))
+
+
+def _odd_text(part: object) -> str:
+    if isinstance(part, dict):
+        fields = cast("dict[str, object]", part)
+        part = fields.get("text") if fields.get("type") in ("text", "input_text") else None
+    return part if isinstance(part, str) else ""
+
+
+# Each row: what must be in the lower-cased text for the pattern to be tried, the pattern, what replaces it.
+_SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("private key-", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|$)"), "***"),
+    ("://", re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}@"), r"\1***@"),
+    ("bearer", re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE), r"\1***"),
+    ("sk-", re.compile(r"\b(sk-)[\w-]{8,}"), r"\1***"),
+    ("pk-", re.compile(r"\b(pk-)[\w-]{16,}"), r"\1***"),
+    ("_live_", re.compile(r"\b([rsp]k_live_)\w{8,}"), r"\1***"),
+    ("mnfst_", re.compile(r"\b(mnfst_)[\w-]{6,}"), r"\1***"),
+    ("gh", re.compile(r"\b(gh[pousr]_)\w{8,}"), r"\1***"),
+    ("github_pat_", re.compile(r"\b(github_pat_)\w{8,}"), r"\1***"),
+    ("glpat-", re.compile(r"\b(glpat-)[\w-]{8,}"), r"\1***"),
+    ("xox", re.compile(r"\b(xox[abeoprs]-)[\w-]{8,}"), r"\1***"),
+    ("akia", re.compile(r"\b(AKIA)[A-Z0-9]{12,}"), r"\1***"),
+    ("asia", re.compile(r"\b(ASIA)[A-Z0-9]{12,}"), r"\1***"),
+    ("aiza", re.compile(r"\b(AIza)[\w-]{20,}"), r"\1***"),
+    ("hf_", re.compile(r"\b(hf_)[A-Za-z0-9]{8,}"), r"\1***"),
+    ("npm_", re.compile(r"\b(npm_)[A-Za-z0-9]{12,}"), r"\1***"),
+    ("pypi-", re.compile(r"\b(pypi-)[\w-]{16,}"), r"\1***"),
+    ("eyj", re.compile(r"\b(eyJ)[\w-]{6,}(?:\.[\w-]*){1,2}"), r"\1***"),
+)
+_ASSIGNED = re.compile(
+    r"\b((?:[a-z0-9]+[_-]){0,3}(?:api[_-]?key|secret|token|passwd|password|pwd)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
+    r"(?!\*\*\*)[^\s\"',;]{6,}",
+    re.IGNORECASE,
+)
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+_INVISIBLE = re.compile(
+    r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_LOOK_AHEAD = 800
+
+
+def masked(text: str) -> str:
+    """`text` with everything that is shaped like a key, token or password masked."""
+    lowered = text.lower()
+    for sign, pattern, shown in _SECRETS:
+        if sign in lowered:
+            text = pattern.sub(shown, text)
+    if "=" in text or ":" in text:
+        text = _ASSIGNED.sub(r"\1***", text)
+    return text
+
+
+def excerpt(text: str, limit: int = 200) -> str:
+    """One printable line of at most `limit` characters, secrets masked: fit for events, logs and the page."""
+    window = limit + _LOOK_AHEAD
+    cut = len(text) > window
+    line = _UNSHOWN.sub(" ", _INVISIBLE.sub("", text[:window])).strip()
+    if cut:
+        # A key cut in two by the window would no longer look like one.
+        line = line.rpartition(" ")[0] or line[:limit]
+    line = masked(line)
+    return line if len(line) <= limit and not cut else line[: limit - 1].rstrip() + "…"
