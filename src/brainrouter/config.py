@@ -39,11 +39,7 @@ class Secret:
         return "Secret(***)"
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class ManifestSettings(_Section):
+class ManifestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: str = "http://localhost:3001/v1"
     api_key_env: str = "MANIFEST_API_KEY"
     protocols: list[Literal["chat", "messages", "responses"]] = msgspec.field(
@@ -54,7 +50,7 @@ class ManifestSettings(_Section):
     stall_s: float = 180.0
 
 
-class LlamaSwapSettings(_Section):
+class LlamaSwapSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: str = "http://localhost:8081/v1"
     fallback_model: str | None = None
     local_system_prompt: str | None = None
@@ -64,28 +60,29 @@ class LlamaSwapSettings(_Section):
     stall_s: float = 180.0
 
 
-class BonsaiSettings(_Section):
+class BonsaiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model_path: str | None = None
 
 
-class DecisionSettings(_Section):
+class DecisionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deadline_ms: float = 200.0
+    classifier: bool = True
     knob: float | None = None
 
 
-class LimitSettings(_Section):
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_bytes: int = 32 * 1024 * 1024
     total_s: float = 3600.0
     drain_s: float = 10.0
 
 
-class ReviewSettings(_Section):
+class ReviewSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_iterations: int = 5
     forced_mode: Literal["auto", "cloud", "local"] = "auto"
     forced_model: str | None = None
 
 
-class DiscordSettings(_Section):
+class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
     token: str | None = None
     prefix: str = "!"
@@ -93,7 +90,7 @@ class DiscordSettings(_Section):
     allowed_channels: list[str] = msgspec.field(default_factory=list[str])
 
 
-class SignalSettings(_Section):
+class SignalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = False
     account: str | None = None
     group_id: str | None = None
@@ -104,7 +101,7 @@ class SignalSettings(_Section):
     spawn: bool = False
 
 
-class BridgeSettings(_Section):
+class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     omp_path: str = "omp"
     work_dir: str | None = None
     aliases_config: str | None = None
@@ -114,12 +111,12 @@ class BridgeSettings(_Section):
     signal: SignalSettings = SignalSettings()
 
 
-class OpsSettings(_Section):
+class OpsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     manifest_dir: str = "~/ai/stack/manifest"
     llama_cpp_restart: str | None = None
 
 
-class Settings(_Section):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration. Sections that no file mentions hold their defaults."""
 
     manifest: ManifestSettings = ManifestSettings()
@@ -193,12 +190,14 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, since the second would silently win."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)  # pyright: ignore[reportUnknownMemberType]
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key `{key}` is given twice", key_node.start_mark)
-            seen.add(key if isinstance(key, str) else str(key))
+        seen: set[str] = set()
+        for key_node, _ in cast("list[tuple[Any, Any]]", node.value):
+            key = str(key_node.value)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key `{key}` is given twice", key_node.start_mark
+                )
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -243,12 +242,18 @@ def _names(key: str) -> list[str]:
 
 
 def _check(settings: Settings, file: Path) -> None:
-    for key, url in (("manifest.base_url", settings.manifest.base_url), ("llama_swap.base_url", settings.llama_swap.base_url)):
+    urls = {
+        "manifest.base_url": settings.manifest.base_url,
+        "llama_swap.base_url": settings.llama_swap.base_url,
+    }
+    for key, url in urls.items():
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{file}: key `{key}`: expected an http:// or https:// address, found {url!r}")
         if parts.username or parts.password:
-            raise ConfigError(f"{file}: key `{key}`: an address must hold no user or password; use the api_key_env key")
+            raise ConfigError(
+                f"{file}: key `{key}`: an address must hold no user or password; use the api_key_env key"
+            )
     positive = {
         "decision.deadline_ms": settings.decision.deadline_ms,
         "manifest.first_byte_s": settings.manifest.first_byte_s,
@@ -266,4 +271,4 @@ def _check(settings: Settings, file: Path) -> None:
 
 
 def _kind(value: object) -> str:
-    return {list: "a list", str: "text"}.get(type(value), type(value).__name__)
+    return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else type(value).__name__

@@ -20,7 +20,7 @@ class InFlight:
     event: RoutingEvent
     started: float
     phase: str = "classifying"
-    tokens: int = 0
+    pieces: int = 0
 
 
 @dataclass(slots=True)
@@ -49,7 +49,9 @@ class Live:
     cloud_reachable: bool | None = None
     draining: bool = False
     counts: Counter[str] = field(default_factory=Counter[str])
-    listeners: list[Callable[[RoutingEvent], None]] = field(default_factory=list[Callable[[RoutingEvent], None]])
+    listeners: list[Callable[[RoutingEvent], None]] = field(
+        default_factory=list[Callable[[RoutingEvent], None]]
+    )
     next_id: int = 1
 
     def begin(self, event: RoutingEvent, now: float) -> InFlight:

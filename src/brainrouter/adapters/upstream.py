@@ -112,14 +112,21 @@ class Upstream:
     async def _send(self, out: Outgoing, first_byte_s: float) -> Response:
         try:
             return await self._client.request(
-                self._origin, "POST", self._base_path + out.path, out.headers, out.body, first_byte_s=first_byte_s
+                self._origin,
+                "POST",
+                self._base_path + out.path,
+                out.headers,
+                out.body,
+                first_byte_s=first_byte_s,
             )
         except UpstreamError as error:
             raise _transport_failure(error) from error
 
     async def _accepted(self, response: Response) -> dict[str, str]:
         """The headers of a 200 answer. Raises the Failure that any other status means."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()
+        }
         if response.status == 200:
             return headers
         try:
@@ -133,12 +140,17 @@ class Upstream:
         try:
             answer = parse_object(body)
         except BadBody as error:
-            raise Failure(kinds.MALFORMED, f"{self.side} sent an answer that is no JSON object: {error.message}") from error
+            what = f"the {self.side} side sent an answer that is no JSON object: {error.message}"
+            raise Failure(kinds.MALFORMED, what) from error
         facts = facts_of(dialect, answer)
         found = failure_in_whole(disguised(status, headers, facts.head, dialect), facts)
         if found:
             raise found
         return Whole(status, headers, body, facts)
+
+
+class _Ended(Exception):
+    """The stream said that it failed: nothing more of it is wanted."""
 
 
 class LiveStream:
@@ -170,64 +182,51 @@ class LiveStream:
             self._held.append(watch.feed(self._decode(data)))
         failure = failure_in_stream(stub, watch)
         if failure or not watch.begun:
-            raise failure or Failure(kinds.EMPTY_ANSWER, f"{self._side} ended the stream without an answer")
+            raise failure or Failure(
+                kinds.EMPTY_ANSWER, f"the {self._side} side ended the stream without an answer"
+            )
 
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
-        """Send everything to `sink`; `heard` is told the bytes of each piece. Returns what broke the stream, if anything."""
+        """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         loop = asyncio.get_running_loop()
-        watch, decode = self.watch, self._decode
+        watch, decode, stall_s = self.watch, self._decode, self._timeouts.stall_s
         progress = loop.time()
 
         def on_data(data: bytes) -> None:
             nonlocal progress
             out = watch.feed(decode(data))
             if out:
-                if not out.startswith(_HEARTBEATS):
-                    progress = loop.time()
                 heard(len(out))
                 sink.write(out)
+            now = loop.time()
+            if out and not out.startswith(_HEARTBEATS):
+                progress = now
+            elif now - progress > stall_s and not sink.paused:
+                raise IdleTimeout(f"only heartbeats for {stall_s:g} s")
             if watch.failure:
-                self.close()
-
-        def check_stall() -> None:
-            nonlocal timer
-            left = progress + self._timeouts.stall_s - loop.time()
-            if left <= 0 and not sink.paused:
-                self._stalled = True
-                self.close()
-                return
-            timer = loop.call_later(max(left, 0.05), check_stall)
+                raise _Ended
 
         sink.write(b"".join(self._held))
         self._held.clear()
-        timer = loop.call_later(self._timeouts.stall_s, check_stall)
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                await self._response.pipe(on_data, sink, self._timeouts.stall_s)
+                await self._response.pipe(on_data, sink, stall_s)
         except TimeoutError:
             return Failure(kinds.TOTAL_TIMEOUT, f"the answer took longer than {self._timeouts.total_s:g} s")
+        except _Ended:
+            return failure_in_stream(None, watch)
+        except IdleTimeout:
+            return Failure(kinds.STALLED, f"the {self._side} side sent nothing for {stall_s:g} s")
         except (UpstreamError, BadEncoding) as error:
-            return self._broken(error)
-        finally:
-            timer.cancel()
+            return Failure(kinds.TRUNCATED, f"the {self._side} side broke the stream off: {error}")
         tail = watch.end()
-        if tail and not watch.failure:
+        if tail:
             sink.write(tail)
         return failure_in_stream(None, watch)
 
     def close(self) -> None:
         """Let the upstream go: at once when its answer was not read whole."""
         self._response.close()
-
-    _stalled = False
-
-    def _broken(self, error: Exception) -> Failure:
-        found = failure_in_stream(None, self.watch) if self.watch.failure else None
-        if found:
-            return found
-        if self._stalled or isinstance(error, IdleTimeout):
-            return Failure(kinds.STALLED, f"{self._side} sent nothing for {self._timeouts.stall_s:g} s")
-        return Failure(kinds.TRUNCATED, f"{self._side} broke the stream off: {error}")
 
     async def _chunk(self) -> bytes:
         try:
@@ -242,7 +241,8 @@ class LiveStream:
         except BadBody:
             head = None
         found = failure_in_whole(disguised(200, self.headers, head, self._dialect), None)
-        raise found or Failure(kinds.MALFORMED, f"{self._side} answered a stream with {self.headers.get('content-type')}")
+        kind = self.headers.get("content-type")
+        raise found or Failure(kinds.MALFORMED, f"the {self._side} side answered a stream with {kind}")
 
 
 async def _read_all(response: Response, headers: dict[str, str], limit: int, idle_s: float) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a request goes. The first stages of the cascade: what was asked for, what is there, what the classifier thinks."""
+"""Where a request goes: what was asked for, what is there, what the classifier thinks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ P_CLOUD_MIN = 0.5
 class Decider:
     """Decides one ask at a time, within the deadline; trouble anywhere means cloud, in time."""
 
-    def __init__(self, classifier: Classifier | None, backends: Callable[[], Backends], deadline_s: float) -> None:
+    def __init__(
+        self, classifier: Callable[[], Classifier | None], backends: Callable[[], Backends], deadline_s: float
+    ) -> None:
         self._classifier = classifier
         self._backends = backends
         self._deadline_s = deadline_s
@@ -53,12 +55,13 @@ class Decider:
         return None
 
     async def _judged(self, text: str) -> Verdict:
-        if self._classifier is None:
+        classifier = self._classifier()
+        if classifier is None:
             return Verdict("cloud", "no classifier", "default", UNSURE_GAIN)
         if not text.strip():
             return Verdict("cloud", "no user text to judge", "default", UNSURE_GAIN)
         try:
-            opinion = await self._classifier.judge(text, self._deadline_s)
+            opinion = await classifier.judge(text, self._deadline_s)
         except Unsure as unsure:
             return Verdict("cloud", f"classifier {unsure.reason}", "default", UNSURE_GAIN)
         hard = opinion.p_cloud >= P_CLOUD_MIN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from brainrouter.adapters.upstream import LiveStream, Whole
@@ -36,7 +35,15 @@ class Recorder:
             session=ask.session,
             prompt_excerpt=excerpt(last_user_text(ask)),
         )
-        return self._live.begin(event, asyncio.get_running_loop().time())
+        return self._live.begin(event, time.monotonic())
+
+    def refused(self, path: str, status: int, message: str) -> None:
+        """A request that could not be read: it leaves an event too, so that nobody wonders where it went."""
+        event = RoutingEvent(
+            id=self._live.take_id(), time=time.time(), dialect=path, requested_model="", stream=False,
+            reason="refused", stage="request", status=status, error=message,
+        )  # fmt: skip
+        self._close(self._live.begin(event, time.monotonic()))
 
     def decided(self, running: InFlight, verdict: Verdict) -> None:
         event = running.event
@@ -103,6 +110,4 @@ class Recorder:
         return headers.get("x-manifest-model") or said or attempt.model
 
     def _since(self, running: InFlight) -> float:
-        return round((asyncio.get_running_loop().time() - running.started) * 1000, 3)
-
-
+        return round((time.monotonic() - running.started) * 1000, 3)

@@ -76,7 +76,9 @@ class Relay:
         verdict = await self._decide(ask, intent)
         self._recorder.decided(running, verdict)
         may_leave = intent.mode == "auto"
-        attempts = plan(verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave)
+        attempts = plan(
+            verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
+        )
         failure = Failure(kinds.BUSY, "neither a cloud nor a local model is configured", status=503)
         attempt = attempts[0] if attempts else None
         while attempt is not None:
@@ -88,7 +90,9 @@ class Relay:
                 attempt = next_after(attempts, attempt, found)
         raise failure
 
-    async def _try(self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight) -> WholeAnswer | Running:
+    async def _try(
+        self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight
+    ) -> WholeAnswer | Running:
         side = self._admit(attempt)
         self._recorder.trying(running, attempt)
         settled = False
@@ -122,7 +126,9 @@ class Relay:
         state = self._live.breaker(attempt.breaker)
         if not breakers.admits(state, now):
             wait = max(1.0, (state.open_until or now) - now)
-            raise Failure(kinds.BREAKER_OPEN, f"{attempt.side} is resting after: {state.cause}", retry_after_s=wait)
+            raise Failure(
+                kinds.BREAKER_OPEN, f"{attempt.side} is resting after: {state.cause}", retry_after_s=wait
+            )
         self._live.breakers[attempt.breaker] = breakers.sent(state, now)
         return side
 
@@ -145,7 +151,9 @@ class Relay:
             self._live.breakers[attempt.breaker] = breakers.abandoned(state)
             return
         now = asyncio.get_running_loop().time()
-        self._live.breakers[attempt.breaker] = breakers.failed(state, now, failure.message, failure.retry_after_s)
+        self._live.breakers[attempt.breaker] = breakers.failed(
+            state, now, failure.message, failure.retry_after_s
+        )
 
     def ended(self, attempt: Attempt, failure: Failure | None) -> None:
         """A stream came to its end: that is what counts for the breaker, not its first byte."""
@@ -166,7 +174,9 @@ class Relay:
 class Running:
     """A stream that has begun. From here on there is no fallback: bytes are on their way to the caller."""
 
-    def __init__(self, relay: Relay, ask: Ask, attempt: Attempt, stream: LiveStream, running: InFlight) -> None:
+    def __init__(
+        self, relay: Relay, ask: Ask, attempt: Attempt, stream: LiveStream, running: InFlight
+    ) -> None:
         self._relay = relay
         self._ask = ask
         self._attempt = attempt
@@ -177,7 +187,7 @@ class Running:
         self.upstream_headers = stream.headers
 
     async def pump(self, sink: Sink) -> None:
-        """Send the stream to `sink`. A stream that breaks ends with an error in the caller's dialect, never as if whole."""
+        """Send the stream to `sink`. One that breaks ends with an error in the caller's dialect, never as if whole."""
         try:
             failure = await self._stream.pump(sink, self._heard)
             if failure is not None:
@@ -196,7 +206,7 @@ class Running:
             self._relay.left(self._attempt, self._running)
 
     def _heard(self, _size: int) -> None:
-        self._running.tokens += 1
+        self._running.pieces += 1
 
 
 def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:

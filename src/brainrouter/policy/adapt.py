@@ -1,7 +1,7 @@
 """What the chat templates of local models need. Pure: messages in, messages out.
 
-Many templates refuse a system message anywhere but first (ggml-org/llama.cpp#27367), do not know `developer`, and fail on
-an assistant message whose content is null.
+Many templates refuse a system message anywhere but first (ggml-org/llama.cpp#27367), do not know `developer`, and
+fail on an assistant message whose content is null.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ SYSTEM_ROLES = ("system", "developer")
 def adapt(messages: list[Message]) -> list[Message]:
     """The same conversation in the form every template takes.
 
-    System messages at the start become one. A later one moves into the user turn beside it, as a reminder: put at the head
-    it would change the prefix, and the server's prompt cache would be lost with every turn.
+    System messages at the start become one. A later one moves into the user turn beside it, as a reminder: put at the
+    head it would change the prefix, and the server's prompt cache would be lost with every turn.
     """
     head, rest = _split_head(messages)
     adapted = [{"role": "system", "content": head}] if head else []

@@ -1,8 +1,8 @@
 """Circuit breaker of one upstream: a pure function of state, clock and outcome.
 
-    closed --3 failures in a row--> open (60 s, or what Retry-After asked for)
-    open   --time is up-----------> half-open: exactly one probe passes
-    half-open --success--> closed;  --failure--> open again
+closed --3 failures in a row--> open (60 s, or what Retry-After asked for)
+open   --time is up-----------> half-open: exactly one probe passes
+half-open --success--> closed;  --failure--> open again
 """
 
 from __future__ import annotations

@@ -28,4 +28,8 @@ def error_reply(dialect: Dialect, failure: Failure) -> tuple[int, tuple[tuple[st
     if failure.kind is kinds.CONTEXT_TOO_LONG:
         message = overflow_message(dialect, *failure.window) if failure.window else failure.message
         return 400, headers, error_body(dialect, status=400, message=message, code="context_length_exceeded")
-    return status, headers, error_body(dialect, status=status, message=failure.message, code=failure.kind.name)
+    return (
+        status,
+        headers,
+        error_body(dialect, status=status, message=failure.message, code=failure.kind.name),
+    )

@@ -1,9 +1,9 @@
 """Everything that can go wrong with an upstream, and what each kind means for the router.
 
-    Failure
-      kind.falls_back   may the next attempt be tried (only before the first byte was sent)?
-      kind.trips        does it count against the upstream's circuit breaker?
-      kind.status       the status the caller gets when no other attempt is left
+Failure
+  kind.falls_back   may the next attempt be tried (only before the first byte was sent)?
+  kind.trips        does it count against the upstream's circuit breaker?
+  kind.status       the status the caller gets when no other attempt is left
 """
 
 from __future__ import annotations

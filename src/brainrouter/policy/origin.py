@@ -26,7 +26,9 @@ def refusal(method: str, header: Callable[[str], str | None], port: int, *, has_
     host = (header("host") or "").lower()
     name, _, host_port = host.rpartition(":") if _has_port(host) else (host, "", "80")
     if name not in LOOPBACK_HOSTS or host_port != str(port):
-        return Refusal(421, f"this address serves 127.0.0.1:{port} and localhost:{port} only; the Host header names another")
+        return Refusal(
+            421, f"only 127.0.0.1:{port} and localhost:{port} are served; the Host header names another"
+        )
     own = {f"http://{allowed}:{port}" for allowed in LOOPBACK_HOSTS}
     origin = header("origin")
     site = header("sec-fetch-site")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -16,12 +16,13 @@ PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/re
 
 # Never passed on: hop-by-hop, framing, the caller's credentials for us, what a browser adds, our own.
 _NOT_FORWARDED = frozenset(
-    (
-        "host content-length transfer-encoding connection keep-alive proxy-connection te trailer upgrade expect "
-        "authorization proxy-authorization x-api-key cookie accept-encoding content-type origin referer forwarded "
-        "x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-session-key"
-    ).split()
-)
+    {
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection",
+        "te", "trailer", "upgrade", "expect", "authorization", "proxy-authorization", "x-api-key",
+        "cookie", "accept-encoding", "content-type", "origin", "referer", "forwarded", "x-forwarded-
+        for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-session-key",
+    }
+)  # fmt: skip
 _NOT_FORWARDED_PREFIXES = ("sec-", "x-brainrouter-", "access-control-")
 
 
@@ -79,4 +80,4 @@ def _always(key: str | None) -> list[tuple[bytes, bytes]]:
 def _options(ask: Ask) -> dict[str, Any]:
     raw = ask.body.get("stream_options")
     found: Any = msgspec.json.decode(raw) if raw is not None else None
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -47,7 +47,9 @@ def plan(route: Route, pinned: str | None, backends: Backends, *, may_leave: boo
         local_order = _distinct(backends.fallback_model, backends.local_model)
         attempts += [Attempt("local", model, why) for model in local_order]
     else:
-        attempts += [Attempt("local", model, "local model failed" if i else "") for i, model in enumerate(locals_)]
+        attempts += [
+            Attempt("local", model, "local model failed" if i else "") for i, model in enumerate(locals_)
+        ]
         if may_leave:
             why = "local failed" if locals_ else "no local model"
             attempts += [Attempt("cloud", model, why) for model in cloud]

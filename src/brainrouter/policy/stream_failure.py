@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure, Kind
-from brainrouter.policy.upstream_error import overflows, window_of
+from brainrouter.policy.upstream_error import window_of
 from brainrouter.wire.disguise import Disguise
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import Facts
@@ -47,7 +47,7 @@ def failure_in_stream(stub: Disguise | None, watch: StreamWatch) -> Failure | No
         return _undisguised(found.disguise)
     kind = _STREAM_KINDS.get(found.kind, kinds.MALFORMED)
     window = None
-    if found.info is not None and overflows(found.info):
+    if found.info is not None and found.info.overflow:
         kind, window = kinds.CONTEXT_TOO_LONG, window_of(found.info)
     return Failure(kind, found.message, window=window)
 

@@ -11,8 +11,6 @@ from brainrouter.wire.ask import Route
 from brainrouter.wire.disguise import ErrorInfo, error_message
 
 RETRY_AFTER_DEFAULT_S = 5.0
-_OVERFLOW_TYPES = frozenset({"exceed_context_size_error"})
-_OVERFLOW_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 
 
 def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, now: datetime) -> Failure:
@@ -29,7 +27,7 @@ def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, n
 
 
 def _kind(side: Route, status: int, info: ErrorInfo) -> Kind:
-    if overflows(info):
+    if info.overflow:
         return kinds.CONTEXT_TOO_LONG
     if status in (401, 403):
         return kinds.UNAUTHORISED
@@ -44,14 +42,6 @@ def _kind(side: Route, status: int, info: ErrorInfo) -> Kind:
     if 400 <= status < 500:
         return kinds.REFUSED
     return kinds.MALFORMED
-
-
-def overflows(info: ErrorInfo) -> bool:
-    """Whether an error says that the request does not fit the model's window."""
-    if info.type in _OVERFLOW_TYPES or info.code in _OVERFLOW_CODES:
-        return True
-    text = info.message.lower()
-    return "prompt is too long" in text or "maximum context length" in text or "exceeds the available context" in text
 
 
 def window_of(info: ErrorInfo) -> tuple[int, int] | None:

@@ -1,0 +1,54 @@
+"""Logging: one line a record on stderr, with secrets masked at the sink."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+
+import msgspec
+
+from brainrouter.wire.event import RoutingEvent
+from brainrouter.wire.prompt_text import masked
+
+LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
+
+_log = logging.getLogger("brainrouter")
+
+
+class _Line(logging.Formatter):
+    """`time level logger message`; event records become one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def level_of(env: Mapping[str, str], flag: str | None) -> int:
+    """The level: BRAINROUTER_LOG or RUST_LOG win over the flag; `info` when nothing usable is said.
+
+    RUST_LOG may hold directives (`info,brainrouter=debug`); the first plain level, or the one for brainrouter, counts.
+    """
+    said = env.get("BRAINROUTER_LOG") or env.get("RUST_LOG") or flag or "info"
+    level = LEVELS["info"]
+    for directive in said.lower().split(","):
+        target, _, name = directive.rpartition("=")
+        if name.strip() in LEVELS and target.strip() in ("", "brainrouter"):
+            level = LEVELS[name.strip()]
+    return level
+
+
+def start_logging(level: int) -> None:
+    """Send records to stderr. A closed or full stderr never raises into the daemon."""
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(level, logging.INFO))
+    _log.setLevel(level)
+
+
+def log_event(event: RoutingEvent) -> None:
+    """One structured line for a finished request."""
+    if _log.isEnabledFor(logging.INFO):
+        _log.info("request %s", msgspec.json.encode(event).decode())

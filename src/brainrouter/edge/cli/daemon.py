@@ -1,0 +1,134 @@
+"""`up` and `serve`: read the settings, bind, build, run until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from brainrouter.adapters.listen import CannotListen, Listening, default_socket, listen
+from brainrouter.adapters.logs import level_of, start_logging
+from brainrouter.adapters.model_file import cache_dir
+from brainrouter.config import ConfigError, Loaded, key_from, load
+from brainrouter.edge.cli.show import Show
+from brainrouter.flows.discover import discover as look_around
+from brainrouter.http1.client import Client
+from brainrouter.wiring import Choice, build
+
+EXIT_REFUSED = 1
+EXIT_CONFIG = 78
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_log = logging.getLogger("brainrouter")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said. `any_port` lets us take the next free port when the usual one is held."""
+
+    config: Path | None
+    address: str
+    any_port: bool
+    socket: Path | None
+    log_level: str | None
+
+
+def start(options: Options, *, discover: bool) -> int:
+    """Run the daemon; the exit code says how it ended: 0, 1 (cannot listen), 78 (configuration)."""
+    env = os.environ
+    interactive = discover and sys.stdout.isatty()
+    start_logging(level_of(env, options.log_level or ("warn" if interactive else None)))
+    try:
+        loaded = load(options.config, env)
+        host, port = _address(options.address)
+    except ConfigError as error:
+        print(f"brainrouter: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    try:
+        listening = listen(host, port, options.socket or default_socket(env), any_port=options.any_port)
+    except CannotListen as error:
+        print(f"brainrouter: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    try:
+        uvloop.run(_serve(loaded, listening, options, discover=discover, interactive=interactive))
+    finally:
+        listening.close()
+    return 0
+
+
+async def _serve(
+    loaded: Loaded, listening: Listening, options: Options, *, discover: bool, interactive: bool
+) -> None:
+    client = Client()
+    choice = await _chosen(loaded, client) if discover else _configured(loaded)
+    daemon = build(loaded, choice, os.environ, client)
+    show = Show(daemon, listening, loaded) if discover else None
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        if daemon.live.draining:
+            os._exit(130)  # a second signal means now
+        daemon.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask_to_stop)
+
+    def on_serving() -> None:
+        _log.info("serving on %s and %s", listening.tcp.getsockname(), listening.path)
+        if show is not None:
+            show.serving(interactive=interactive)
+
+    follow = loop.create_task(show.follow()) if show is not None else None
+    try:
+        await daemon.run(listening, on_serving)
+    finally:
+        if follow is not None:
+            follow.cancel()
+
+
+def _configured(loaded: Loaded) -> Choice:
+    settings = loaded.settings
+    return Choice(settings.manifest.base_url, settings.llama_swap.base_url)
+
+
+async def _chosen(loaded: Loaded, client: Client) -> Choice:
+    """Configured sides are used as they are; for the others, what runs on the usual ports, else the embedded model."""
+    settings = loaded.settings
+    manifest_said, local_said = "manifest" in loaded.mentioned, "llama_swap" in loaded.mentioned
+    found = await look_around(client, manifest=not manifest_said, llama_swap=not local_said)
+    cloud = settings.manifest.base_url if manifest_said else found.manifest
+    local = settings.llama_swap.base_url if local_said else found.llama_swap
+    notes: dict[str, str] = {
+        "cloud": "configured" if manifest_said else "found running" if found.manifest else "missing",
+        "local": "configured" if local_said else "found running" if found.llama_swap else "embedded",
+        "classifier": "configured" if settings.bonsai.model_path else "embedded",
+        "key": "set" if key_from(os.environ, settings.manifest.api_key_env) else "missing",
+    }
+    return Choice(cloud, local, embedded=local is None, llama_swap_binary=_llama_swap_binary(), notes=notes)
+
+
+def _llama_swap_binary() -> Path | None:
+    """llama-swap from PATH, or one that `make llama-swap` put into the cache."""
+    cached = cache_dir(os.environ) / "bin" / "llama-swap"
+    found = shutil.which("llama-swap") or (str(cached) if os.access(cached, os.X_OK) else None)
+    return Path(found) if found else None
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+):(\d{1,5})", text)
+    if not match or int(match.group(2)) > 65535:
+        raise ConfigError(f"--tcp-addr: expected HOST:PORT, found {text!r}")
+    host = match.group(1).strip("[]")
+    if host not in LOOPBACK:
+        raise ConfigError(
+            f"--tcp-addr: {host} is not a loopback address; brainrouter has no login and stays on one"
+        )
+    return host, int(match.group(2))

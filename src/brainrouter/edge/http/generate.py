@@ -1,0 +1,81 @@
+"""The routes that generate: bytes to an Ask, the relay's answer to a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from brainrouter.edge.http.routes import Answer, problem
+from brainrouter.flows.record import Recorder
+from brainrouter.flows.relay import Relay, Running
+from brainrouter.http1.message import Reply, Request, StreamReply
+from brainrouter.live import InFlight, Live
+from brainrouter.policy.error_reply import error_reply
+from brainrouter.policy.failure import Failure
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.chat import parse_chat
+from brainrouter.wire.json_body import BadBody
+
+Parse = Callable[[bytes, dict[str, str]], Ask]
+NoteCaller = Callable[[Request, InFlight], None]
+
+# What an upstream's answer may tell the caller: identity and quota, never cookies or framing.
+_PASSED_PREFIXES = ("x-manifest-", "anthropic-", "openai-", "x-ratelimit-")
+_PASSED = frozenset({"request-id", "x-request-id", "retry-after"})
+
+
+class Generate:
+    """Handlers of the routes that generate."""
+
+    def __init__(self, live: Live, relay: Relay, recorder: Recorder, note_caller: NoteCaller) -> None:
+        self._live = live
+        self._relay = relay
+        self._recorder = recorder
+        self._note_caller = note_caller
+
+    async def chat(self, request: Request) -> Answer:
+        """POST /v1/chat/completions."""
+        return await self._generate(request, parse_chat)
+
+    async def _generate(self, request: Request, parse: Parse) -> Answer:
+        if self._live.draining:
+            return problem(
+                request.path, 503, "brainrouter is shutting down; try again in a moment", close=True
+            )
+        try:
+            ask = parse(request.body, lower(request))
+        except BadBody as bad:
+            self._recorder.refused(request.path, bad.status, bad.message)
+            return problem(request.path, bad.status, bad.message, param=bad.param)
+        running = self._recorder.arrived(ask)
+        self._note_caller(request, running)
+        try:
+            answer = await self._relay.answer(ask, running)
+        except Failure as failure:
+            status, headers, body = error_reply(ask.dialect, failure)
+            return Reply(status, body, headers=(*headers, *decision_headers(running)))
+        if isinstance(answer, Running):
+            headers = (*passed_on(answer.upstream_headers), ("cache-control", "no-cache"), *answer.headers)
+            return StreamReply(200, answer.pump, headers=headers)
+        return Reply(200, answer.whole.body, headers=(*passed_on(answer.whole.headers), *answer.headers))
+
+
+def lower(request: Request) -> dict[str, str]:
+    """The request's headers by lower-case name; of a name that came twice, the first value."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return headers
+
+
+def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """The upstream's response headers that the caller may see."""
+    return tuple(
+        (name, value)
+        for name, value in headers.items()
+        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
+    )
+
+
+def decision_headers(running: InFlight) -> tuple[tuple[str, str], ...]:
+    decision = running.event.decision
+    return (("x-brainrouter-decision", decision),) if decision else ()

@@ -1,0 +1,92 @@
+"""The route table, and the guard every route stands behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from brainrouter.http1.message import Reply, Request, StreamReply
+from brainrouter.policy.origin import refusal
+from brainrouter.wire.ask import Dialect
+from brainrouter.wire.error_body import error_body
+
+Answer = Reply | StreamReply
+Handler = Callable[[Request], Awaitable[Answer]]
+
+_PARAMETER = re.compile(r":(\w+)")
+_ID = r"[0-9A-Za-z_-]{1,64}"
+
+
+@dataclass(slots=True)
+class Routes:
+    """Method and path to handler. A path may end in one `:name`, which matches a short plain id."""
+
+    exact: dict[str, dict[str, Handler]] = field(default_factory=dict[str, dict[str, Handler]])
+    patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = field(
+        default_factory=list[tuple[re.Pattern[str], dict[str, Handler]]]
+    )
+    templates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def add(self, method: str, path: str, handler: Handler) -> None:
+        self.templates.append((method, path))
+        if ":" not in path:
+            self.exact.setdefault(path, {})[method] = handler
+            return
+        pattern = re.compile(_PARAMETER.sub(rf"(?P<\1>{_ID})", path))
+        self.patterns.append((pattern, {method: handler}))
+
+    def find(self, path: str) -> dict[str, Handler]:
+        """The handlers of a path by method; empty when there is no such path."""
+        if path in self.exact:
+            return self.exact[path]
+        found: dict[str, Handler] = {}
+        for pattern, handlers in self.patterns:
+            if pattern.fullmatch(path):
+                found |= handlers
+        return found
+
+
+class App:
+    """What the server calls for each request: guard, look up, handle. Never raises."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+
+    async def __call__(self, request: Request) -> Answer:
+        if request.peer.kind == "tcp":
+            refused = refusal(
+                request.method, request.headers.get, request.peer.local[1], has_body=bool(request.body)
+            )
+            if refused:
+                return problem(request.path, refused.status, refused.message, close=True)
+        handlers = self._routes.find(request.path)
+        if not handlers:
+            return problem(request.path, 404, f"there is nothing at {request.path[:200]}")
+        handler = handlers.get(request.method) or (handlers.get("GET") if request.method == "HEAD" else None)
+        if handler is None:
+            allowed = ", ".join(sorted(handlers))
+            reply = problem(
+                request.path, 405, f"{request.path[:200]} takes {allowed}, not {request.method[:20]}"
+            )
+            reply.headers = (("allow", allowed),)
+            return reply
+        return await handler(request)
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect in which a path's callers read errors."""
+    if path.startswith("/v1/messages"):
+        return "messages"
+    return "responses" if path.startswith("/v1/responses") else "chat"
+
+
+def problem(path: str, status: int, message: str, *, param: str | None = None, close: bool = False) -> Reply:
+    """One of our own 4xx or 5xx, in the dialect of the path."""
+    body = error_body(dialect_of(path), status=status, message=message, param=param)
+    return Reply(status, body, headers=(("retry-after", "1"),) if status in (429, 503) else (), close=close)
+
+
+def server_error_body(status: int, message: str, path: str) -> tuple[bytes, str]:
+    """How the HTTP layer words what it refuses itself."""
+    return error_body(dialect_of(path), status=status, message=message), "application/json"

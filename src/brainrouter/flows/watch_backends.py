@@ -1,0 +1,75 @@
+"""Keeps the live picture of both sides fresh, beside the hot path: which local models there are, who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from brainrouter.flows.relay import Side
+from brainrouter.live import Live, LocalModel
+from brainrouter.policy.failure import Failure
+from brainrouter.wire.llama_swap import local_models
+
+EVERY_S = 10.0
+PROBE_S = 3.0
+
+
+class BackendWatch:
+    """Asks both sides how they are, every few seconds and whenever told to."""
+
+    def __init__(self, live: Live, cloud: Side | None, local: Side | None) -> None:
+        self._live = live
+        self._cloud = cloud
+        self._local = local
+        self._wake = asyncio.Event()
+
+    def soon(self) -> None:
+        """Look again now instead of at the next turn."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look for ever; cancel to end."""
+        while True:
+            self._wake.clear()
+            await self.look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._wake.wait()
+
+    async def look(self) -> None:
+        """Ask both sides once. Never raises for a side that is away."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_local())
+            group.create_task(self._look_cloud())
+
+    async def _look_local(self) -> None:
+        side = self._local
+        if side is None:
+            return
+        try:
+            status, models = await side.upstream.get("/models", side.key, PROBE_S)
+            if status != 200:
+                raise ValueError(f"status {status}")
+            _, running = await side.upstream.get("~/running", side.key, PROBE_S)
+            found = local_models(models, running)
+        except (Failure, ValueError):
+            self._live.local_reachable = False
+            return
+        self._live.local_reachable = True
+        self._live.set_local_models(
+            [
+                LocalModel(item.id, item.state, item.context, item.aliases, item.description, item.vision)
+                for item in found
+            ]
+        )
+
+    async def _look_cloud(self) -> None:
+        side = self._cloud
+        if side is None:
+            return
+        try:
+            # Manifest's own health route; any other OpenAI-compatible server answers 404 here, which shows it is there.
+            await side.upstream.get("~/api/v1/health", side.key, PROBE_S)
+            self._live.cloud_reachable = True
+        except Failure:
+            self._live.cloud_reachable = False

@@ -1,0 +1,273 @@
+"""The one place that builds everything. Only the command line knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
+from brainrouter.adapters.listen import Listening
+from brainrouter.adapters.logs import log_event
+from brainrouter.adapters.model_file import cache_dir
+from brainrouter.adapters.store import EventStore
+from brainrouter.adapters.upstream import Timeouts, Upstream
+from brainrouter.config import Loaded, Settings, key_from
+from brainrouter.edge.http.decide import DecideRoute
+from brainrouter.edge.http.generate import Generate
+from brainrouter.edge.http.routes import App, Routes, server_error_body
+from brainrouter.edge.http.views import Views
+from brainrouter.flows.callers import Callers
+from brainrouter.flows.classifier_start import ClassifierStart
+from brainrouter.flows.decide import Decider
+from brainrouter.flows.record import Recorder
+from brainrouter.flows.relay import Relay, Side
+from brainrouter.flows.status import Metrics, Status
+from brainrouter.flows.watch_backends import BackendWatch
+from brainrouter.http1.client import Client
+from brainrouter.http1.limits import Limits
+from brainrouter.http1.server import Server
+from brainrouter.live import Live
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.failure import Failure
+from brainrouter.policy.plan import Backends
+
+EMBEDDED = "embedded llama.cpp"
+NO_CLOUD = "no Manifest found: `cloud` is answered locally and marked `fallback: no cloud`"
+
+_log = logging.getLogger("brainrouter")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which sides to use: base URLs, or None. `embedded` puts the embedded model in the local side's place."""
+
+    cloud_url: str | None
+    local_url: str | None
+    embedded: bool = False
+    llama_swap_binary: Path | None = None
+    notes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The running whole. `run` serves until `stop` is called, then drains."""
+
+    live: Live
+    embedded: EmbeddedBackend | None
+    classifier: ClassifierStart
+    watch: BackendWatch
+    health: Callable[[], dict[str, Any]]
+    _settings: Settings
+    _routes: Callable[[Callers], Routes]
+    _store: EventStore
+    _client: Client
+    _stopping: asyncio.Event
+
+    def stop(self) -> None:
+        """Ask for a graceful end: no new requests, the running ones may finish within limits.drain_s."""
+        self.live.draining = True
+        self._stopping.set()
+
+    async def run(self, listening: Listening, on_serving: Callable[[], None]) -> None:
+        """Serve on bound sockets until `stop`. Everything that was started is ended before this returns."""
+        self._store.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                server = self._server(Callers(group))
+                await server.serve([listening.tcp, listening.unix])
+                on_serving()
+                background = [group.create_task(self.watch.run()), group.create_task(self.classifier.run())]
+                if self.embedded is not None:
+                    background.append(group.create_task(self.embedded.start()))
+                gc.collect()
+                gc.freeze()
+                await self._stopping.wait()
+                await server.drain(self._settings.limits.drain_s)
+                for task in background:
+                    task.cancel()
+        finally:
+            await self._close()
+
+    def _server(self, callers: Callers) -> Server:
+        limits = Limits(body_bytes=self._settings.limits.body_bytes)
+        return Server(App(self._routes(callers)), limits, server_error_body)
+
+    async def _close(self) -> None:
+        await self.classifier.close()
+        if self.embedded is not None:
+            await self.embedded.close()
+        await self._client.close()
+        self._store.close()
+
+
+def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client) -> Daemon:
+    """Build the daemon from its settings. Call inside a running event loop."""
+    settings = loaded.settings
+    live = Live()
+    embedded = _embedded(choice, env, lambda: watch.soon())
+    cloud = _cloud(settings, choice, env, client)
+    local = _local(settings, choice, env, client, embedded)
+
+    def backends() -> Backends:
+        fallback = embedded.model if embedded else settings.llama_swap.fallback_model
+        usual = fallback or _first_model(live)
+        return Backends("auto" if cloud else None, usual if local else None, fallback if local else None)
+
+    recorder = Recorder(live, "manifest", EMBEDDED if embedded else "llama-swap")
+    classifier = ClassifierStart(settings, cache_dir(env), busy=_local_generates(live) if embedded else None)
+    decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
+    lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
+    relay = Relay(live, decider, backends, cloud, local, recorder, lean_file.text)
+    watch = BackendWatch(live, cloud, local)
+    metrics = Metrics(live)
+    store = EventStore(_state_dir(env) / "brainrouter.db")
+    live.listeners += [metrics.heard, store.add, log_event]
+    status = Status(
+        live,
+        lambda: _cloud_part(settings, choice, env, live),
+        lambda: _local_part(choice, live, embedded, backends()),
+        classifier.status,
+        lambda: {
+            "config_files": list(map(str, loaded.files)),
+            "setup": choice.notes,
+            "events_lost": store.lost,
+        },
+    )
+
+    def routes(callers: Callers) -> Routes:
+        generate = Generate(
+            live, relay, recorder, lambda request, running: callers.note(request.peer, running)
+        )
+        views = Views(live, status.health, status.stats, metrics.text)
+        return _table(generate, views, DecideRoute(live, decider))
+
+    return Daemon(
+        live, embedded, classifier, watch, status.health, settings, routes, store, client, asyncio.Event()
+    )
+
+
+def _table(generate: Generate, views: Views, decide: DecideRoute) -> Routes:
+    routes = Routes()
+    routes.add("GET", "/health", views.health)
+    routes.add("GET", "/v1/models", views.models)
+    routes.add("GET", "/v1/models/:id", views.model)
+    routes.add("POST", "/v1/chat/completions", generate.chat)
+    routes.add("POST", "/api/decide", decide)
+    routes.add("GET", "/api/routing-events", views.events)
+    routes.add("GET", "/api/routing-stats", views.stats)
+    routes.add("GET", "/api/service-health", views.service_health)
+    routes.add("GET", "/api/inference-status", views.inference)
+    routes.add("GET", "/api/models/llama-swap", views.local_models)
+    routes.add("GET", "/metrics", views.metrics)
+    return routes
+
+
+def _cloud(settings: Settings, choice: Choice, env: Mapping[str, str], client: Client) -> Side | None:
+    if choice.cloud_url is None:
+        return None
+    section = settings.manifest
+    timeouts = Timeouts(section.first_byte_s, section.stall_s, settings.limits.total_s)
+    key = key_from(env, section.api_key_env)
+    return Side(Upstream(client, choice.cloud_url, "cloud", timeouts), key.reveal() if key else None)
+
+
+def _local(
+    settings: Settings,
+    choice: Choice,
+    env: Mapping[str, str],
+    client: Client,
+    embedded: EmbeddedBackend | None,
+) -> Side | None:
+    section = settings.llama_swap
+    timeouts = Timeouts(section.first_byte_s, section.stall_s, settings.limits.total_s)
+    if embedded is not None:
+
+        async def ready() -> None:
+            try:
+                await embedded.wait_ready(section.first_byte_s)
+            except BackendUnavailable as error:
+                raise Failure(kinds.UNREACHABLE, f"the embedded model is not available: {error}") from error
+
+        return Side(Upstream(client, embedded.base_url, "local", timeouts), embedded.api_key, ready)
+    if choice.local_url is None:
+        return None
+    key = key_from(env, section.api_key_env)
+    return Side(Upstream(client, choice.local_url, "local", timeouts), key.reveal() if key else None)
+
+
+def _embedded(
+    choice: Choice, env: Mapping[str, str], on_change: Callable[[], None]
+) -> EmbeddedBackend | None:
+    if not choice.embedded:
+        return None
+    return EmbeddedBackend(cache_dir(env), llama_swap=choice.llama_swap_binary, on_change=on_change)
+
+
+def _first_model(live: Live) -> str | None:
+    """Without a configured fallback_model: a model that is loaded, else the first one listed."""
+    ready = next((model.id for model in live.local_models if model.state == "ready"), None)
+    return ready or (live.local_models[0].id if live.local_models else None)
+
+
+def _local_generates(live: Live) -> Callable[[], bool]:
+    def busy() -> bool:
+        return any(item.event.provider == EMBEDDED for item in live.in_flight.values())
+
+    return busy
+
+
+def _cloud_part(settings: Settings, choice: Choice, env: Mapping[str, str], live: Live) -> dict[str, Any]:
+    if choice.cloud_url is None:
+        return {"state": "missing", "detail": NO_CLOUD}
+    named = settings.manifest.api_key_env
+    return {
+        "state": {True: "healthy", False: "unreachable", None: "unknown"}[live.cloud_reachable],
+        "url": choice.cloud_url,
+        "key": f"from ${named}" if key_from(env, named) else f"missing: set ${named}",
+    }
+
+
+def _local_part(
+    choice: Choice, live: Live, embedded: EmbeddedBackend | None, backends: Backends
+) -> dict[str, Any]:
+    models = [model.id for model in live.local_models]
+    if embedded is not None:
+        return {**embedded.status(), "embedded": True, "models": models, "model": backends.local_model}
+    if choice.local_url is None:
+        return {"state": "missing", "embedded": False, "models": []}
+    state = {True: "healthy", False: "unreachable", None: "unknown"}[live.local_reachable]
+    return {
+        "state": state,
+        "embedded": False,
+        "url": choice.local_url,
+        "models": models,
+        "model": backends.local_model,
+    }
+
+
+def _state_dir(env: Mapping[str, str]) -> Path:
+    base = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".local" / "state")
+    return Path(base) / "brainrouter"
+
+
+class _LeanFile:
+    """The user's own lean prompt: read once at start; a file that cannot be read is said and not used."""
+
+    def __init__(self, path: str | None) -> None:
+        self._text: str | None = None
+        if path is None:
+            return
+        try:
+            self._text = Path(path).expanduser().read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            _log.warning(
+                "llama_swap.local_system_prompt cannot be read (%s); the built-in prompt is used", error
+            )
+
+    def text(self) -> str | None:
+        return self._text
