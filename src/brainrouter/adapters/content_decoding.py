@@ -14,7 +14,7 @@ class BadEncoding(Exception):
 
 
 def decoder(coding: str, limit: int | None = None) -> Callable[[bytes], bytes]:
-    """A function from encoded to plain pieces, for identity, gzip and deflate. Raises BadEncoding, now or when called."""
+    """A function from encoded to plain pieces (identity, gzip, deflate). Raises BadEncoding, now or when called."""
     name = coding.strip().lower()
     if name in ("", "identity"):
         return _same

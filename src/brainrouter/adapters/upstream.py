@@ -153,6 +153,43 @@ class _Ended(Exception):
     """The stream said that it failed: nothing more of it is wanted."""
 
 
+class _Piece:
+    """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
+
+    __slots__ = ("_decode", "_heard", "_now", "_progress", "_sink", "_stall_s", "_watch")
+
+    def __init__(
+        self,
+        watch: StreamWatch,
+        decode: Callable[[bytes], bytes],
+        sink: Sink,
+        heard: Callable[[int], None],
+        stall_s: float,
+    ) -> None:
+        self._watch, self._decode, self._sink, self._heard, self._stall_s = (
+            watch,
+            decode,
+            sink,
+            heard,
+            stall_s,
+        )
+        self._now = asyncio.get_running_loop().time
+        self._progress = self._now()
+
+    def __call__(self, data: bytes) -> None:
+        out = self._watch.feed(self._decode(data))
+        if out:
+            self._heard(len(out))
+            self._sink.write(out)
+        if self._watch.failure is not None:
+            raise _Ended
+        # Silence is the transport's to notice; heartbeats without an answer are noticed here.
+        if out and not out.startswith(_HEARTBEATS):
+            self._progress = self._now()
+        elif self._now() - self._progress > self._stall_s and not self._sink.paused:
+            raise IdleTimeout("only heartbeats came")
+
+
 class LiveStream:
     """A stream that has begun: what was held back until that was known, and the rest as it comes."""
 
@@ -179,7 +216,7 @@ class LiveStream:
             if not data:
                 self._held.append(watch.end())
                 break
-            self._held.append(watch.feed(self._decode(data)))
+            self._held.append(watch.feed(self._decoded(data)))
         failure = failure_in_stream(stub, watch)
         if failure or not watch.begun:
             raise failure or Failure(
@@ -188,29 +225,13 @@ class LiveStream:
 
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
-        loop = asyncio.get_running_loop()
-        watch, decode, stall_s = self.watch, self._decode, self._timeouts.stall_s
-        progress = loop.time()
-
-        def on_data(data: bytes) -> None:
-            nonlocal progress
-            out = watch.feed(decode(data))
-            if out:
-                heard(len(out))
-                sink.write(out)
-            now = loop.time()
-            if out and not out.startswith(_HEARTBEATS):
-                progress = now
-            elif now - progress > stall_s and not sink.paused:
-                raise IdleTimeout(f"only heartbeats for {stall_s:g} s")
-            if watch.failure:
-                raise _Ended
-
+        watch, stall_s = self.watch, self._timeouts.stall_s
+        relay = _Piece(watch, self._decode, sink, heard, stall_s)
         sink.write(b"".join(self._held))
         self._held.clear()
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                await self._response.pipe(on_data, sink, stall_s)
+                await self._response.pipe(relay, sink, stall_s)
         except TimeoutError:
             return Failure(kinds.TOTAL_TIMEOUT, f"the answer took longer than {self._timeouts.total_s:g} s")
         except _Ended:
@@ -227,6 +248,12 @@ class LiveStream:
     def close(self) -> None:
         """Let the upstream go: at once when its answer was not read whole."""
         self._response.close()
+
+    def _decoded(self, data: bytes) -> bytes:
+        try:
+            return self._decode(data)
+        except BadEncoding as error:
+            raise Failure(kinds.MALFORMED, str(error)) from error
 
     async def _chunk(self) -> bytes:
         try:

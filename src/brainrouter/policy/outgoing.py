@@ -17,10 +17,10 @@ PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/re
 # Never passed on: hop-by-hop, framing, the caller's credentials for us, what a browser adds, our own.
 _NOT_FORWARDED = frozenset(
     {
-        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection",
-        "te", "trailer", "upgrade", "expect", "authorization", "proxy-authorization", "x-api-key",
-        "cookie", "accept-encoding", "content-type", "origin", "referer", "forwarded", "x-forwarded-
-        for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-session-key",
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te",
+        "trailer", "upgrade", "expect", "authorization", "proxy-authorization", "x-api-key", "cookie",
+        "accept-encoding", "content-type", "origin", "referer", "forwarded", "x-forwarded-for", "x-forwarded-host",
+        "x-forwarded-proto", "x-real-ip", "x-session-key",
     }
 )  # fmt: skip
 _NOT_FORWARDED_PREFIXES = ("sec-", "x-brainrouter-", "access-control-")
