@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brainrouter.wire.json_body import BadBody, parse_object, with_fields
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.binary() | st.text().map(str.encode) | JSON.map(lambda value: json.dumps(value).encode("utf-8", "replace")))
+def test_arbitrary_bytes_give_fields_or_a_bad_body(raw: bytes) -> None:
+    try:
+        fields = parse_object(raw)
+    except BadBody as refused:
+        assert refused.status == 400
+        assert refused.message
+    else:
+        assert all(isinstance(value, msgspec.Raw) for value in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"[]", "object"),
+        (b'"text"', "object"),
+        (b"not json", "JSON"),
+        (b"{} {}", "JSON"),
+        (b'{"a": NaN}', "JSON"),
+        (b'{"a": "\\ud800"}', "JSON"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b'{"\xff": 1}', "UTF-8"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        ("{}".encode("utf-16"), "byte order mark"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deep"),
+        (b'{"a":' * 100_000, "deep"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused_in_plain_words(raw: bytes, word: str) -> None:
+    with pytest.raises(BadBody, match=word):
+        parse_object(raw)
+
+
+def test_changed_fields_leave_every_other_value_byte_for_byte() -> None:
+    raw = b'{"model":"auto", "messages" : [ {"role" :"user","content":"h\\u00e9\\/"} ],"x":1.50,"big":123456789012345678901234567890}'
+    sent = with_fields(parse_object(raw), model="m", x=None, stream=True)
+    assert sent == (
+        b'{"model":"m","messages":[ {"role" :"user","content":"h\\u00e9\\/"} ],"big":123456789012345678901234567890,"stream":true}'
+    )
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_a_body_without_changes_means_the_same(value: dict[str, object]) -> None:
+    raw = json.dumps(value, ensure_ascii=False).encode()
+    expected = json.loads(raw)
+    assert json.loads(with_fields(parse_object(raw))) == {k: v for k, v in expected.items()}
