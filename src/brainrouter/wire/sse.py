@@ -50,6 +50,8 @@ class EventSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes. Raises SseOverflow, after which the splitter is done."""
         size = len(data)
+        if self._fresh and data and data[0] != _BOM[0] and not self._tail:
+            self._fresh = False
         if (
             not self._tail
             and not self._fresh

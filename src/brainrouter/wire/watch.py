@@ -101,7 +101,7 @@ class StreamWatch:
         """At the end of the stream: settles `complete` and `failure`; returns what is left to pass on."""
         rest = self._split.end().strip(b"\r\n")
         passed = b""
-        if rest and self.failure is None:
+        if self.failure is None and _may_be_whole(rest):
             passed = self._look(rest + b"\n\n")
             if self.failure is not None and self.failure.kind == "malformed" and self._heard:
                 self.failure = None
@@ -185,6 +185,11 @@ class StreamWatch:
 
     def _fail(self, kind: str, message: str) -> None:
         self.failure = self.failure or StreamFailure(kind, message)
+
+
+def _may_be_whole(rest: bytes) -> bool:
+    """Whether what was left at the end may be an event that only lacks its blank line, or a bare error."""
+    return parse_event(rest).data is not None or _BARE_JSON.search(rest) is not None
 
 
 def _is_loading(chunk: dict[str, Any]) -> bool:
