@@ -2,106 +2,21 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
 
-from brainrouter.http1.errors import Broken, ConnectFailed, TooLarge
-from brainrouter.http1.message import HeaderLines, Headers, Sink
+from brainrouter.http1.errors import Broken, ConnectFailed
+from brainrouter.http1.framing import request_pieces
+from brainrouter.http1.link import Link
+from brainrouter.http1.message import HeaderLines
 from brainrouter.http1.origin import Origin
-from brainrouter.http1.upstream import Upstream, closed
+from brainrouter.http1.response import Response
 
 __all__ = ["Client", "Origin", "Response"]
 
 STALE_S = (
-    1.0  # a pooled connection that dies this soon, without a byte, had died before: the request may go again
+    1.0  # a pooled connection that dies so soon without a byte was dead already: the request may go again
 )
 TICK_S = 0.1
 IDLE_TICK_S = 1.0
-
-
-class Response:
-    """An answer whose head has come. Read it one way (read, chunk or pipe), then close it, always (`finally`)."""
-
-    __slots__ = ("_client", "_closed", "_link", "headers", "status")
-
-    def __init__(self, client: "Client", link: Upstream, status: int, headers: Headers) -> None:
-        self._client = client
-        self._link = link
-        self._closed = False
-        self.status = status
-        self.headers = headers
-
-    async def chunk(self, idle_s: float) -> bytes:
-        """The next body bytes; b"" once the body is whole. Raises IdleTimeout or Broken."""
-        link = self._link
-        while True:
-            self._check_open()
-            data = link.take()
-            if data:
-                link.resume()
-                return data
-            if link.complete:
-                return b""
-            if link.error is not None:
-                raise link.error
-            await link.wait(idle_s, until_end=False)
-
-    async def read(self, limit: int, idle_s: float) -> bytes:
-        """The whole body. Raises TooLarge past `limit` bytes, IdleTimeout, Broken."""
-        link = self._link
-        announced = self.headers.get("content-length")
-        if announced is not None and int(announced) > limit and not link.complete:
-            raise TooLarge(f"the body is larger than {limit} bytes")
-        if link.complete and link.buffered <= limit:
-            self._check_open()
-            return link.take()
-        body = bytearray()
-
-        def keep(data: bytes) -> None:
-            if len(body) + len(data) > limit:
-                raise TooLarge(f"the body is larger than {limit} bytes")
-            body.extend(data)
-
-        await self.pipe(keep, None, idle_s)
-        return bytes(body)
-
-    async def pipe(self, on_data: Callable[[bytes], None], sink: Sink | None, idle_s: float) -> None:
-        """Push the body into `on_data`, called as bytes arrive, with no task switch between; returns at its end.
-
-        While `sink` is paused the upstream is not read and its silence is not counted. What `on_data` raises ends the
-        exchange and is raised here. Raises IdleTimeout and Broken, after `on_data` saw every byte before them.
-        """
-        self._check_open()
-        link = self._link
-        data = link.take()
-        if data:
-            on_data(data)
-        if link.complete:
-            return
-        if link.error is not None:
-            raise link.error
-        link.on_data = on_data
-        if sink is not None:
-            sink.on_pause, sink.on_resume = link.pause, link.resume
-        if sink is not None and sink.paused:
-            link.pause()
-        else:
-            link.resume()
-        try:
-            await link.wait(idle_s, until_end=True)
-        finally:
-            link.on_data = None
-            if sink is not None:
-                sink.on_pause = sink.on_resume = None
-
-    def close(self) -> None:
-        """Give the connection back when the body was read whole, else cut it now. Safe to call twice."""
-        if not self._closed:
-            self._closed = True
-            self._client.release(self._link)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise closed(self._link)
 
 
 class Client:
@@ -111,8 +26,8 @@ class Client:
         self._max_idle = max_idle_per_origin
         self._idle_s = idle_s
         self._connect_s = connect_s
-        self._idle: dict[str, list[Upstream]] = {}
-        self._links: set[Upstream] = set()
+        self._idle: dict[str, list[Link]] = {}
+        self._links: set[Link] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -160,9 +75,9 @@ class Client:
             self._sweeper = None
         await asyncio.sleep(0)
 
-    def release(self, link: Upstream) -> None:
+    def release(self, link: Link) -> None:
         """Take back a connection after its response; for Response only."""
-        if link.reusable():
+        if link.reusable:
             idle = self._idle.setdefault(link.key, [])
             if len(idle) < self._max_idle:
                 link.rest(asyncio.get_running_loop().time() + self._idle_s)
@@ -171,17 +86,18 @@ class Client:
         link.abort()
 
     async def _exchange(
-        self, link: Upstream, pieces: list[bytes], first_byte_s: float, *, head_only: bool
+        self, link: Link, pieces: list[bytes], first_byte_s: float, *, head_only: bool
     ) -> Response:
         try:
             await link.send(pieces, first_byte_s, head_only=head_only)
         except BaseException:
             link.abort()
             raise
-        assert link.headers is not None
-        return Response(self, link, link.status, link.headers)
+        headers = link.reader.headers
+        assert headers is not None
+        return Response(self, link, headers)
 
-    def _take(self, key: str) -> Upstream | None:
+    def _take(self, key: str) -> Link | None:
         idle = self._idle.get(key)
         while idle:
             link = idle.pop()
@@ -189,11 +105,11 @@ class Client:
                 return link
         return None
 
-    async def _connect(self, origin: Origin) -> Upstream:
+    async def _connect(self, origin: Origin) -> Link:
         loop = asyncio.get_running_loop()
 
-        def make() -> Upstream:
-            return Upstream(origin.key, self._forget)
+        def make() -> Link:
+            return Link(origin.key, self._forget)
 
         tls = self._context() if origin.scheme == "https" else None
         name = origin.host if tls else None
@@ -223,7 +139,7 @@ class Client:
             self._tls = ssl.create_default_context()
         return self._tls
 
-    def _forget(self, link: Upstream) -> None:
+    def _forget(self, link: Link) -> None:
         self._links.discard(link)
         idle = self._idle.get(link.key)
         if idle and link in idle:
@@ -237,25 +153,3 @@ class Client:
         idle = sum(map(len, self._idle.values()))
         tick = IDLE_TICK_S if len(self._links) == idle else TICK_S
         self._sweeper = loop.call_later(tick, self._sweep) if self._links else None
-
-
-def request_pieces(origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes) -> list[bytes]:
-    """The bytes of a request. Raises ValueError for what would break its framing."""
-    lines = [b"%b: %b\r\n" % line for line in headers]
-    length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
-    start = f"{method} {path} HTTP/1.1\r\nhost: ".encode("ascii")
-    head = b"%b%b\r\n%b%b\r\n" % (start, origin.authority, length, b"".join(lines))
-    ends = len(lines) + (4 if length else 3)
-    low = head.lower()
-    if (
-        head.count(b"\n") != ends
-        or head.count(b"\r") != ends
-        or start.count(b" ") != 3
-        or path[:1] != "/"
-        or low.count(b"\nhost:") != 1
-        or low.count(b"\ncontent-length:") != (1 if length else 0)
-        or b"\ntransfer-encoding:" in low
-    ):
-        message = "a request line or header that would break the framing"
-        raise ValueError(message)
-    return [head, body] if body else [head]

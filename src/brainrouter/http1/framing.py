@@ -1,8 +1,11 @@
-"""Replies to bytes: status lines, header lines, chunks."""
+"""Requests and replies to bytes: start lines, header lines."""
 
 import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+
+from brainrouter.http1.message import HeaderLines
+from brainrouter.http1.origin import Origin
 
 CLOSE = b"connection: close\r\n"
 KEEP_ALIVE = b"connection: keep-alive\r\n"
@@ -60,9 +63,31 @@ def whole_head(
 
 
 def stream_head(
-    status: int, content_type: str, headers: Iterable[tuple[str, str]], *, chunked: bool
+    status: int, content_type: str, headers: Iterable[tuple[str, str]], after: bytes, *, chunked: bool
 ) -> bytes:
-    """The head of a stream: chunked, or ended by the connection's end for HTTP/1.0."""
+    """The head of a stream: chunked, or (HTTP/1.0) ended by the connection's end."""
     lines = header_lines(headers) if headers else b""
-    framing = b"transfer-encoding: chunked\r\n" if chunked else CLOSE
-    return b"%b%b%b\r\n" % (start(status, content_type), lines, framing)
+    framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+    return b"%b%b%b%b\r\n" % (start(status, content_type), lines, framing, after)
+
+
+def request_pieces(origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes) -> list[bytes]:
+    """The bytes of a request. Raises ValueError for what would break its framing."""
+    lines = [b"%b: %b\r\n" % line for line in headers]
+    length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
+    start = f"{method} {path} HTTP/1.1\r\nhost: ".encode("ascii")
+    head = b"%b%b\r\n%b%b\r\n" % (start, origin.authority, length, b"".join(lines))
+    ends = len(lines) + (4 if length else 3)
+    low = head.lower()
+    if (
+        head.count(b"\n") != ends
+        or head.count(b"\r") != ends
+        or start.count(b" ") != 3
+        or path[:1] != "/"
+        or low.count(b"\nhost:") != 1
+        or low.count(b"\ncontent-length:") != (1 if length else 0)
+        or b"\ntransfer-encoding:" in low
+    ):
+        message = "a request line or header that would break the framing"
+        raise ValueError(message)
+    return [head, body] if body else [head]

@@ -13,8 +13,8 @@ class StreamSink:
     """Frames what is written and hands it to the transport at once; the head leaves with the first piece."""
 
     __slots__ = (
-        "_burst",
         "_chunked",
+        "_fair",
         "_head",
         "_open",
         "_paused",
@@ -22,6 +22,7 @@ class StreamSink:
         "_waiters",
         "on_pause",
         "on_resume",
+        "written",
     )
 
     def __init__(self, transport: asyncio.Transport, head: bytes, *, chunked: bool, paused: bool) -> None:
@@ -30,15 +31,13 @@ class StreamSink:
         self._chunked = chunked
         self._paused = paused
         self._open = True
-        self._burst = 0
+        self._fair = FAIR_BYTES
+        self.written = (
+            0  # body bytes so far; 0 means that the head has not left, and another answer is possible
+        )
         self._waiters: list[asyncio.Future[None]] = []
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
-
-    @property
-    def began(self) -> bool:
-        """True once the head has left: from here on no other answer is possible."""
-        return not self._head
 
     @property
     def paused(self) -> bool:
@@ -52,7 +51,7 @@ class StreamSink:
         size = len(data)
         if size == 0:
             return
-        self._burst += size
+        self.written += size
         head = self._head
         if not self._chunked:
             self._transport.write(head + data if head else data)
@@ -70,8 +69,8 @@ class StreamSink:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
-        elif self._burst > FAIR_BYTES:
-            self._burst = 0
+        elif self.written > self._fair:
+            self._fair = self.written + FAIR_BYTES
             await asyncio.sleep(0)
 
     # For the connection only.

@@ -8,7 +8,7 @@ Upgrade with a body (llhttp would read the body as a request), and anything over
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 
@@ -17,7 +17,7 @@ from brainrouter.http1.limits import Limits
 from brainrouter.http1.message import Headers, Peer, Request
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-Deliver = Callable[[Request, bool, bool], None]
+Deliver = Callable[[Request, bool, bool], bool]
 
 _names: dict[bytes, bytes] = {}
 _NAMES_MAX = 1024
@@ -25,9 +25,9 @@ _PARTS_MAX = 1024  # a body in two-byte chunks would cost 30 times its size as a
 
 
 def known_name(name: bytes) -> bytes:
-    """The lower-case name, remembered: looking one up is cheaper than making it. An `_` is refused."""
+    """The lower-case name, remembered: looking one up is cheaper than making it. Empty when it holds an `_`."""
     if b"_" in name:
-        raise Refused(400, "header names may not contain an underscore")
+        return b""
     low = name.lower()
     if len(_names) < _NAMES_MAX:
         _names[name] = low
@@ -38,8 +38,8 @@ class RequestReader:
     """Feeds on bytes in any slices; calls `deliver(request, keep_alive, is_http_10)` for each whole request, in order.
 
     `feed` raises Refused at the first byte that breaks a rule; requests before it have been delivered, and the reader
-    must not be fed again. `on_expect` is called when a client waits for 100 Continue. `on_hold(n)` hears of body bytes
-    as they come (the sum of a request's is len(body)) and may raise Refused.
+    must not be fed again. `on_expect` is called when a client waits for 100 Continue; `on_hold(n)` for body bytes as
+    they come (the sum of a request's is len(body)). `deliver` and `on_hold` return False to refuse.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class RequestReader:
         peer: Peer,
         deliver: Deliver,
         on_expect: Callable[[], None],
-        on_hold: Callable[[int], None],
+        on_hold: Callable[[int], bool],
     ) -> None:
         self._limits = limits
         self._peer = peer
@@ -103,15 +103,13 @@ class RequestReader:
         if self.in_body:
             self._past_the_parser(size)
         elif self._fed > self._limits.head_bytes:
-            raise Refused(431, "the request head is too large")
+            self._refuse(431, "the request head is too large")
 
     def _parse(self, data: bytes) -> None:
         while data:
             try:
                 self._parser.feed_data(data)
-            except (
-                httptools.HttpParserUpgrade
-            ) as upgrade:  # ignored: the request was answered as plain HTTP/1.1
+            except httptools.HttpParserUpgrade as upgrade:  # ignored: it is answered as plain HTTP/1.1
                 data = data[upgrade.args[0] :]
                 continue
             except httptools.HttpParserError as error:
@@ -128,7 +126,7 @@ class RequestReader:
         elif self._size > size_before:
             self._fed = 0
         elif self._fed > self._limits.head_bytes:
-            raise Refused(400, "too many bytes of chunk framing or trailers")
+            self._refuse(400, "too many bytes of chunk framing or trailers")
 
     def _take_body(self, data: bytes) -> bytes:
         """Keep what belongs to the body of known length; give back the rest."""
@@ -139,52 +137,44 @@ class RequestReader:
         self._keep_part(data)
         self._body_left = left - len(data)
         if self._body_left == 0:
-            if not self._last:
-                self._parser = httptools.HttpRequestParser(self)
+            self._parser = httptools.HttpRequestParser(self)
             self._complete()
         return b"" if self._last else rest
 
-    # What httptools calls. Raising here stops the parser.
+    # httptools calls these; raising stops it
 
     def on_url(self, part: bytes) -> None:
         self._begun = True
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        try:
-            low = _names.get(name) or known_name(name)
-        except Refused as refused:
-            self._refused = refused
-            raise
+        low = _names.get(name) or known_name(name)
+        if not low:
+            self._refuse(400, "header names may not contain an underscore")
         self._items.append((low, value.rstrip()))
 
     def on_headers_complete(self) -> None:
-        try:
-            self._check_head()
-        except Refused as refused:
-            self._refused = refused
-            raise
+        self._check_head()
 
     def on_body(self, part: bytes) -> None:
-        try:
-            self._keep_part(part)
-        except Refused as refused:
-            self._refused = refused
-            raise
+        self._keep_part(part)
 
     def on_message_complete(self) -> None:
-        try:
-            self._complete()
-        except Refused as refused:
-            self._refused = refused
-            raise
+        self._complete()
+
+    # inside
+
+    def _refuse(self, status: int, message: str) -> NoReturn:
+        self._refused = Refused(status, message)
+        raise self._refused
 
     def _keep_part(self, part: bytes) -> None:
         size = len(part)
         self._size += size
         if self._size > self._limits.body_bytes:
-            raise Refused(413, "the request body is too large")
-        self._hold(size)
+            self._refuse(413, "the request body is too large")
+        if not self._hold(size):
+            self._refuse(503, "the server holds too many request bodies")
         parts = self._parts
         parts.append(part)
         if len(parts) == _PARTS_MAX:
@@ -198,30 +188,29 @@ class RequestReader:
         items = self._items
         parser = self._parser
         if len(items) > limits.header_count:
-            raise Refused(431, "too many header lines")
+            self._refuse(431, "too many header lines")
         if (
             self._block > limits.head_bytes or self._fed > limits.head_bytes
         ) and self._head_size() > limits.head_bytes:
-            raise Refused(431, "the request head is too large")
+            self._refuse(431, "the request head is too large")
         version = parser.get_http_version()
         self._old = version != "1.1"
         if self._old and version != "1.0":
-            raise Refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+            self._refuse(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
         self._method = parser.get_method().decode()
         if self._method not in METHODS:
-            raise Refused(501, "this method is not spoken here")
+            self._refuse(501, "this method is not spoken here")
         if self._target[:1] != b"/" or b"#" in self._target:
-            raise Refused(400, "the request target must be a path")
+            self._refuse(400, "the request target must be a path")
         first = dict(items)
         if len(first) != len(items):
             first = dict(reversed(items))
             if sum(1 for name, _ in items if name == b"host") > 1:
-                raise Refused(400, "more than one Host header")
+                self._refuse(400, "more than one Host header")
         if b"host" not in first and not self._old:
-            raise Refused(400, "the Host header is missing")
+            self._refuse(400, "the Host header is missing")
         self._check_body(first)
         self._keep = parser.should_keep_alive()
-        self._last = not self._keep
         self._headers = Headers(items, first)
         self._items = []  # trailers land here and are dropped
         self.arrived = monotonic()
@@ -231,17 +220,17 @@ class RequestReader:
         coding = first.get(b"transfer-encoding")
         length = first.get(b"content-length")
         if coding is not None and (self._old or coding.lower() != b"chunked"):
-            raise Refused(501, "the only transfer-encoding understood is chunked, on HTTP/1.1")
+            self._refuse(501, "the only transfer-encoding understood is chunked, on HTTP/1.1")
         if length is not None:
             self._body_left = int(length)
             if self._body_left > self._limits.body_bytes:
-                raise Refused(413, "the request body is too large")
+                self._refuse(413, "the request body is too large")
         if b"upgrade" in first and self._parser.should_upgrade() and (coding or self._body_left > 0):
-            raise Refused(400, "a request with a body cannot be upgraded")
+            self._refuse(400, "a request with a body cannot be upgraded")
         expect = first.get(b"expect")
         if expect is not None:
             if expect.lower() != b"100-continue":
-                raise Refused(417, "the only expectation understood is 100-continue")
+                self._refuse(417, "the only expectation understood is 100-continue")
             if not self._old and (coding or self._body_left > 0):
                 self._on_expect()
 
@@ -255,5 +244,7 @@ class RequestReader:
             body = bytes(self._bulk + body)
         path, _, query = self._target.decode("ascii").partition("?")
         request = Request(self._method, path, query, self._headers, body, self._peer, self.arrived)
+        self._last = not self._keep
         self._reset()
-        self._deliver(request, self._keep, self._old)
+        if not self._deliver(request, self._keep, self._old):
+            self._refuse(400, "too many pipelined requests")

@@ -1,0 +1,180 @@
+"""One connection to an upstream: one exchange at a time, bytes pushed to whoever waits for them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout
+from brainrouter.http1.response_reader import ResponseReader
+
+BUFFER_BYTES_MAX = 256 * 1024  # body bytes held for a slow reader before the upstream is paused
+
+
+class Link(asyncio.Protocol):
+    """A connection of the pool. `send`, then wait on the futures; one waiter at a time.
+
+    `error` is set once the exchange cannot go on; the transport is closed by then. Deadlines are held by `sweep`, so
+    that no chunk pays for a timer.
+    """
+
+    __slots__ = (
+        "_deadline", "_fresh", "_loop", "_on_lost", "_reading", "_span", "_until_end", "_wait", "error", "key",
+        "on_data", "reader", "transport", "untouched",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, key: str, on_lost: Callable[["Link"], None]) -> None:
+        self.key = key
+        self.reader = ResponseReader()
+        self.error: Exception | None = None
+        self.on_data: Callable[[bytes], None] | None = None
+        self.untouched = True  # no byte of this answer has come
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._reading = True
+        self._wait: asyncio.Future[None] | None = None
+        self._until_end = self._fresh = False
+        self._deadline = self._span = 0.0
+
+    # the client and its responses call these
+
+    def send(self, pieces: list[bytes], first_byte_s: float, *, head_only: bool) -> "asyncio.Future[None]":
+        """Begin an exchange. The future ends with the response's head, or raises UpstreamError."""
+        self.reader.restart(head_only=head_only)
+        self.untouched = True
+        self._deadline = self._loop.time() + first_byte_s
+        wait = self._wait = self._loop.create_future()
+        self.transport.writelines(pieces)
+        return wait
+
+    def wait(self, span: float, *, until_end: bool) -> "asyncio.Future[None]":
+        """A future that ends with the next body bytes, or with the body (`until_end`); IdleTimeout after `span`."""
+        self._until_end = until_end
+        self._span = span
+        self._deadline = self._loop.time() + span
+        self._fresh = False
+        wait = self._wait = self._loop.create_future()
+        return wait
+
+    def take(self) -> bytes:
+        """The body bytes that have come and were not taken yet."""
+        parts = self.reader.parts
+        if not parts:
+            return b""
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        return data
+
+    def pause(self) -> None:
+        """Stop reading: whoever takes the bytes is full."""
+        if self._reading and not self.transport.is_closing():
+            self._reading = False
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._reading and not self.transport.is_closing():
+            self._reading = self._fresh = True
+            self.transport.resume_reading()
+
+    @property
+    def reusable(self) -> bool:
+        """True when the exchange ended cleanly on both sides and the connection may carry another."""
+        reader = self.reader
+        if not (reader.complete and reader.reusable) or self.transport.is_closing():
+            return False
+        return self.transport.get_write_buffer_size() == 0
+
+    def rest(self, until: float) -> None:
+        """Into the pool, at most until that time."""
+        self.resume()
+        self._deadline = until
+
+    def abort(self) -> None:
+        """Close at once, both directions."""
+        self.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Hold the deadline of whatever is waited for."""
+        if self._wait is None:
+            if self.reader.complete and self.error is None and now >= self._deadline > 0.0:
+                self.transport.abort()
+        elif self.reader.headers is None:
+            if now >= self._deadline:
+                self._fail(HeadTimeout("no whole response head in time"))
+        elif self._fresh or not self._reading:
+            self._fresh = False
+            self._deadline = now + self._span
+        elif now >= self._deadline:
+            self._fail(IdleTimeout("the upstream went silent"))
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer; without a question the connection is closed."""
+        self._fresh = True
+        self.untouched = False
+        reader = self.reader
+        waits_for_head = reader.headers is None
+        if reader.complete:
+            reader.feed(data)
+            if self._wait is None:
+                self.transport.abort()
+            return
+        try:
+            reader.feed(data)
+        except Broken as error:
+            self._push()
+            self._fail(error)
+            return
+        if reader.parts:
+            self._push()
+        if reader.complete or (reader.headers is not None and (waits_for_head or not self._until_end)):
+            self._wake()
+
+    def eof_received(self) -> bool:
+        """The upstream ends the connection."""
+        self.reader.eof()
+        if self.reader.complete:
+            self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+        self._on_lost(self)
+        if not self.reader.complete:
+            self._fail(Broken(f"the connection ended early: {exc}" if exc else "the connection ended early"))
+
+    # inside
+
+    def _push(self) -> None:
+        """Give what one read brought to the pipe, in one piece; without one keep it, within bounds."""
+        on_data = self.on_data
+        if on_data is None:
+            if sum(map(len, self.reader.parts)) > BUFFER_BYTES_MAX:
+                self.pause()
+            return
+        data = self.take()
+        if data:
+            try:
+                on_data(data)
+            except Exception as error:
+                self._fail(error)
+
+    def _wake(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None and not wait.done():
+            wait.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+        wait, self._wait = self._wait, None
+        if wait is not None and not wait.done():
+            wait.set_exception(self.error)
+        self.transport.abort()

@@ -1,0 +1,129 @@
+"""Bytes to one response: httptools (llhttp) plus the rules that it leaves out. No sockets, no clock."""
+
+from typing import Any
+
+import httptools
+
+from brainrouter.http1.errors import Broken
+from brainrouter.http1.message import Headers
+
+HEAD_BYTES_MAX = 64 * 1024
+_NO_BODY = frozenset({204, 304})
+
+
+class ResponseReader:
+    """Feeds on bytes in any slices. `headers` is None until the head is whole; `complete` says that the body is.
+
+    Interim (1xx) heads are skipped. `parts` holds body bytes until somebody takes them. `reusable` is False when the
+    connection's end is the body's end, when the upstream wants to close, and after any byte too many.
+    """
+
+    __slots__ = (
+        "_dry", "_head_only", "_interim", "_items", "_parser", "complete", "headers", "parts", "reusable", "status",
+        "until_eof",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._parser: Any = None
+        self.restart(head_only=False)
+
+    def restart(self, *, head_only: bool) -> None:
+        """Expect another response; `head_only` when it answers a HEAD."""
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        self._items: list[tuple[bytes, bytes]] = []
+        self._dry = 0
+        self._head_only = head_only
+        self._interim = False
+        self.parts: list[bytes] = []
+        self.headers: Headers | None = None
+        self.status = 0
+        self.complete = self.until_eof = self.reusable = False
+
+    def feed(self, data: bytes) -> None:
+        """Read `data`. Raises Broken for what is no HTTP/1.x response, or has too much head or framing."""
+        if self.complete:
+            self.reusable = False
+            return
+        self._dry += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._parser = None
+            self.reusable = False
+            if not self.complete:
+                reason = error.__context__
+                raise reason if isinstance(reason, Broken) else Broken(f"not HTTP: {error}") from None
+        if self.parts:
+            self._dry = 0
+        elif self._dry > HEAD_BYTES_MAX and not self.complete:
+            message = "the response head or its framing is too large"
+            raise Broken(message)
+
+    def eof(self) -> None:
+        """The connection has ended: that may be the end of the body."""
+        if self.until_eof:
+            self.complete = True
+
+    # httptools calls these; raising stops it
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._items.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status: int = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self._interim = True
+            return
+        items = self._items
+        self._items = []  # trailers land here and are dropped
+        first = dict(reversed(items))
+        version = self._parser.get_http_version()
+        self._check(status, version, items, first)
+        bodiless = self._head_only or status in _NO_BODY
+        framed = bodiless or b"content-length" in first or b"transfer-encoding" in first
+        connection = first.get(b"connection", b"").lower()
+        self.reusable = framed and (
+            b"close" not in connection if version == "1.1" else connection == b"keep-alive"
+        )
+        self.until_eof = not framed
+        self.status = status
+        self.headers = Headers(items, first)
+        if self._head_only:
+            self.complete = True
+            self._parser = None  # it would wait for the body that the answer to a HEAD only announces
+
+    def on_body(self, part: bytes) -> None:
+        if not self.complete:
+            self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            self._items = []
+        elif self.headers is not None:
+            self.complete = True
+
+    def _check(
+        self, status: int, version: str, items: list[tuple[bytes, bytes]], first: dict[bytes, bytes]
+    ) -> None:
+        why = ""
+        if version not in ("1.1", "1.0") or status > 599:
+            why = "a version or status that is not HTTP/1.1"
+        elif status == 101:
+            why = "the upstream wants to switch protocols"
+        elif first.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            why = "a transfer-encoding other than chunked"
+        elif (
+            self._dry > HEAD_BYTES_MAX
+            and sum(len(name) + len(value) + 4 for name, value in items) > HEAD_BYTES_MAX
+        ):
+            why = "the response head is too large"
+        if why:
+            raise Broken(why)
