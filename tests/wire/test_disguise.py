@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from brainrouter.wire.disguise import disguised, error_message
 
 JSON_TYPE = {"content-type": "application/json"}
-CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt", "choices": [{"message": {"content": "hi"}}]}
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "model": "gpt",
+    "choices": [{"message": {"content": "hi"}}],
+}
 MESSAGE = {"type": "message", "model": "claude", "content": [{"type": "text", "text": "hi"}]}
 RESPONSE = {"object": "response", "status": "completed", "error": None, "output": []}
 WHOLE: dict[Any, dict[str, Any]] = {"chat": CHAT, "messages": MESSAGE, "responses": RESPONSE}
@@ -64,13 +69,23 @@ def test_the_header_alone_is_enough_and_its_reason_classes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Manifest M100", "see [Manifest M100]", "the error is [🦚 Manifest M101]", '{"error": "x"}', "data: [DONE]"]
+    "text",
+    [
+        "Manifest M100",
+        "see [Manifest M100]",
+        "the error is [🦚 Manifest M101]",
+        '{"error": "x"}',
+        "data: [DONE]",
+    ],
 )
 def test_words_in_an_answer_are_never_a_disguise(text: str) -> None:
     answers: dict[Any, Any] = {
         "chat": {**CHAT, "choices": [{"message": {"content": text}}]},
         "messages": {**MESSAGE, "content": [{"type": "text", "text": text}]},
-        "responses": {**RESPONSE, "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}]},
+        "responses": {
+            **RESPONSE,
+            "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}],
+        },
     }
     for dialect, answer in answers.items():
         assert disguised(200, JSON_TYPE, answer, dialect) is None
@@ -117,12 +132,27 @@ def test_an_error_status_is_not_disguised() -> None:
     ("body", "expected"),
     [
         ({"error": {"message": "m", "type": "t", "code": "c", "param": None}}, ("m", "t", "c", None, None)),
-        ({"error": {"message": "m", "type": "server_error", "code": 500}}, ("m", "server_error", "500", None, 500)),
-        ({"src": "llama-swap", "error": {"message": "m", "code": "not_found"}}, ("m", None, "not_found", "llama-swap", None)),
+        (
+            {"error": {"message": "m", "type": "server_error", "code": 500}},
+            ("m", "server_error", "500", None, 500),
+        ),
+        (
+            {"src": "llama-swap", "error": {"message": "m", "code": "not_found"}},
+            ("m", None, "not_found", "llama-swap", None),
+        ),
         ({"src": "llama-swap", "error": "m"}, ("m", None, None, "llama-swap", None)),
-        ({"error": {"message": "m", "status": 503, "source": "provider"}}, ("m", None, None, "provider", 503)),
-        ({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}, ("m", "overloaded_error", None, None, None)),
-        ({"type": "response.failed", "response": {"error": {"code": "c", "message": "m"}}}, ("m", None, "c", None, None)),
+        (
+            {"error": {"message": "m", "status": 503, "source": "provider"}},
+            ("m", None, None, "provider", 503),
+        ),
+        (
+            {"type": "error", "error": {"type": "overloaded_error", "message": "m"}},
+            ("m", "overloaded_error", None, None, None),
+        ),
+        (
+            {"type": "response.failed", "response": {"error": {"code": "c", "message": "m"}}},
+            ("m", None, "c", None, None),
+        ),
         ({"type": "error", "code": "c", "message": "m", "param": None}, ("m", None, "c", None, None)),
         ({"detail": "m"}, ("m", None, None, None, None)),
         ([], ("", None, None, None, None)),
@@ -159,7 +189,20 @@ def test_any_body_gives_an_error_info(body: bytes) -> None:
     assert len(error_message(body).message) <= 600
 
 
-KEYS = ["choices", "message", "content", "error", "usage", "type", "object", "model", "id", "text", "response", "code"]
+KEYS = [
+    "choices",
+    "message",
+    "content",
+    "error",
+    "usage",
+    "type",
+    "object",
+    "model",
+    "id",
+    "text",
+    "response",
+    "code",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),

@@ -17,7 +17,15 @@ def body(**fields: Any) -> dict[str, Raw]:
 
 @pytest.mark.parametrize(
     "name",
-    ["x-claude-code-session-id", "session-id", "thread-id", "x-session-id", "x-session-affinity", "x-affinity", "session_id"],
+    [
+        "x-claude-code-session-id",
+        "session-id",
+        "thread-id",
+        "x-session-id",
+        "x-session-affinity",
+        "x-affinity",
+        "session_id",
+    ],
 )
 def test_each_harness_header_gives_the_session(name: str) -> None:
     assert session_of({name: UUID}, {}) == UUID
@@ -47,7 +55,9 @@ def test_what_is_no_id_is_passed_over(odd: str) -> None:
     assert session_of({"x-session-id": odd}, body(prompt_cache_key="good")) == "good"
 
 
-@pytest.mark.parametrize("fields", [{}, {"metadata": None}, {"metadata": {"user_id": "{"}}, {"prompt_cache_key": [1]}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"metadata": None}, {"metadata": {"user_id": "{"}}, {"prompt_cache_key": [1]}]
+)
 def test_no_id_is_never_made_up(fields: dict[str, Any]) -> None:
     assert session_of({}, body(messages=[{"role": "system", "content": "same"}], **fields)) is None
 

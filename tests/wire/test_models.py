@@ -7,7 +7,9 @@ import pytest
 
 from brainrouter.wire.models import ModelRow, anthropic_models, openai_models
 
-ROWS = [ModelRow(f"m{n}", f"Model {n}", "brainrouter", context=8192 if n else None, created=n) for n in range(5)]
+ROWS = [
+    ModelRow(f"m{n}", f"Model {n}", "brainrouter", context=8192 if n else None, created=n) for n in range(5)
+]
 
 
 def test_the_openai_list_names_every_model_and_its_window() -> None:
@@ -45,4 +47,9 @@ def test_the_anthropic_list_comes_in_pages(asked: dict[str, Any], ids: list[str]
 
 
 def test_no_models_is_an_empty_page() -> None:
-    assert json.loads(anthropic_models([])) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    assert json.loads(anthropic_models([])) == {
+        "data": [],
+        "has_more": False,
+        "first_id": None,
+        "last_id": None,
+    }

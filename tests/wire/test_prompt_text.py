@@ -27,11 +27,27 @@ def user(content: Any) -> dict[str, Any]:
     ("turns", "text"),
     [
         ([user("one"), user("two")], "two"),
-        ([user("fix it"), {"role": "assistant", "content": "ok"}, {"role": "tool", "content": "out"}], "fix it"),
-        ([user([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])], "a\nb"),
+        (
+            [user("fix it"), {"role": "assistant", "content": "ok"}, {"role": "tool", "content": "out"}],
+            "fix it",
+        ),
+        (
+            [user([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])],
+            "a\nb",
+        ),
         ([user("<system-reminder>be\nnice</system-reminder>\nfix it")], "fix it"),
         ([user("fix it"), user("<environment_context>cwd</environment_context>")], "fix it"),
-        ([user([{"type": "text", "text": "<system-reminder>x</system-reminder>"}, {"type": "text", "text": "go"}])], "go"),
+        (
+            [
+                user(
+                    [
+                        {"type": "text", "text": "<system-reminder>x</system-reminder>"},
+                        {"type": "text", "text": "go"},
+                    ]
+                )
+            ],
+            "go",
+        ),
         ([user("go"), user([{"type": "tool_result", "content": [{"type": "text", "text": "out"}]}])], "go"),
         ([user("# AGENTS.md instructions for /x\n\n<INSTRUCTIONS>a</INSTRUCTIONS>"), user("go")], "go"),
         ([user('read @a\n<file path="a">\n1| x\n</file>')], "read @a"),
@@ -56,7 +72,9 @@ def test_markup_that_is_the_users_own_stays() -> None:
     assert peeled(text) == text
 
 
-@pytest.mark.parametrize("piece", ["<system-reminder>", "</system-reminder>", "<file ", "<files>x</files>", "Called the x"])
+@pytest.mark.parametrize(
+    "piece", ["<system-reminder>", "</system-reminder>", "<file ", "<files>x</files>", "Called the x"]
+)
 def test_peeling_is_linear(piece: str) -> None:
     started = time.perf_counter()
     peeled(piece * (1_000_000 // len(piece)))

@@ -4,11 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainrouter.wire.sse import EVENT_MAX_BYTES, LINE_MAX_BYTES, EventSplitter, SseOverflow, frame, parse_event
+from brainrouter.wire.sse import (
+    EVENT_MAX_BYTES,
+    LINE_MAX_BYTES,
+    EventSplitter,
+    SseOverflow,
+    frame,
+    parse_event,
+)
 
 PIECES = st.lists(
     st.sampled_from(
-        [b"\n", b"\r", b"\r\n", b"data:", b"data: ", b"event: x", b": c", b"id: 1", b"a", "é\u2028".encode(), b"\xef\xbb\xbf"]
+        [
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"data:",
+            b"data: ",
+            b"event: x",
+            b": c",
+            b"id: 1",
+            b"a",
+            "é\u2028".encode(),
+            b"\xef\xbb\xbf",
+        ]
     ),
     max_size=40,
 ).map(b"".join)
@@ -83,19 +102,21 @@ def test_a_frame_reads_back_as_it_was_written(data: bytes, name: str | None) -> 
     assert tail == b""
 
 
-def test_a_line_without_end_is_an_overflow_at_the_limit() -> None:
+def feed_again(piece: bytes, past: int) -> None:
     splitter = EventSplitter()
+    for _ in range(past // len(piece) + 2):
+        splitter.feed(piece)
+
+
+def test_a_line_without_end_is_an_overflow_at_the_limit() -> None:
     with pytest.raises(SseOverflow):
-        for _ in range(LINE_MAX_BYTES // 65536 + 2):
-            splitter.feed(b"x" * 65536)
+        feed_again(b"x" * 65536, LINE_MAX_BYTES)
 
 
 def test_an_event_of_many_lines_is_an_overflow_at_the_limit() -> None:
     line = b"data: " + b"x" * 65530 + b"\n"
-    splitter = EventSplitter()
     with pytest.raises(SseOverflow):
-        for _ in range(EVENT_MAX_BYTES // len(line) + 2):
-            splitter.feed(line)
+        feed_again(line, EVENT_MAX_BYTES)
 
 
 def test_an_overflow_in_one_piece_gives_the_events_before_it() -> None:

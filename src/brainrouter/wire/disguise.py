@@ -16,9 +16,12 @@ _JSON = msgspec.json.Decoder()
 _MESSAGE_MAX = 600
 _STUB_MARK = re.compile(r"\s*\[\s*\N{PEACOCK}\s*Manifest\s+(M\d{3})\s*\]\s*")
 _TAGS = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_OVERFLOW_NAMES = frozenset(("exceed_context_size_error", "context_length_exceeded", "model_context_window_exceeded"))
+_OVERFLOW_NAMES = frozenset(
+    ("exceed_context_size_error", "context_length_exceeded", "model_context_window_exceeded")
+)
 _OVERFLOW_WORDS = re.compile(
-    r"prompt is too long|maximum context length|exceeds? the (?:available )?context (?:size|window)", re.IGNORECASE
+    r"prompt is too long|maximum context length|exceeds? the (?:available )?context (?:size|window)",
+    re.IGNORECASE,
 )
 _OVERFLOW_NUMBERS = (
     re.compile(r"prompt is too long: (?P<n>\d+) tokens > (?P<m>\d+)"),
@@ -134,7 +137,9 @@ def error_of(answer: Mapping[str, Any]) -> ErrorInfo:
 
 def _is_stub(first: Mapping[str, Any], mark: re.Match[str] | None) -> bool:
     identity = first.get("id")
-    if first.get("model") == "manifest" or (isinstance(identity, str) and identity.startswith("chatcmpl-manifest-")):
+    if first.get("model") == "manifest" or (
+        isinstance(identity, str) and identity.startswith("chatcmpl-manifest-")
+    ):
         return True
     # A model may have been asked to write the mark; then it has counted the tokens it wrote.
     usage = first.get("usage")
@@ -144,7 +149,10 @@ def _is_stub(first: Mapping[str, Any], mark: re.Match[str] | None) -> bool:
 
 def _stub(text: str, mark: re.Match[str] | None, reason: str) -> Disguise:
     code = mark[1] if mark else None
-    message = _plain(text[mark.end() :] if mark else text) or f"Manifest answered for itself ({reason or 'no reason'})"
+    message = (
+        _plain(text[mark.end() :] if mark else text)
+        or f"Manifest answered for itself ({reason or 'no reason'})"
+    )
     return Disguise(_stub_kind(code or "", reason), "stub", message, code)
 
 

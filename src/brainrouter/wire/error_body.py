@@ -78,7 +78,9 @@ def overflow_message(dialect: Dialect, n_prompt: int | None, n_ctx: int | None) 
     if dialect == "messages":
         return f"prompt is too long: {n_prompt} tokens > {n_ctx} maximum" if known else "prompt is too long"
     if not known:
-        return "Your input exceeds the context window of this model. Please reduce the length of the messages."
+        return (
+            "Your input exceeds the context window of this model. Please reduce the length of the messages."
+        )
     return (
         f"This model's maximum context length is {n_ctx} tokens. However, your messages resulted in "
         f"{n_prompt} tokens. Please reduce the length of the messages."

@@ -172,7 +172,9 @@ def usage_of(raw: Raw, before: Usage | None) -> Usage | None:
     cached = details.cached_tokens if details else told.cache_read_input_tokens
     if told.input_tokens is not None and not details:
         # The messages dialect counts the cached part beside the prompt, not in it.
-        prompt = told.input_tokens + (told.cache_read_input_tokens or 0) + (told.cache_creation_input_tokens or 0)
+        prompt = (
+            told.input_tokens + (told.cache_read_input_tokens or 0) + (told.cache_creation_input_tokens or 0)
+        )
     completion = told.completion_tokens if told.completion_tokens is not None else told.output_tokens
     return Usage(
         old.prompt if prompt is None else prompt,

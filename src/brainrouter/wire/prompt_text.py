@@ -117,7 +117,9 @@ def _text_of(content: Raw) -> str:
     try:
         if memoryview(content)[0] == 0x22:
             return _TEXT.decode(content)
-        return "\n".join(part.text for part in _PARTS.decode(content) if part.type in _TEXT_PARTS and part.text)
+        return "\n".join(
+            part.text for part in _PARTS.decode(content) if part.type in _TEXT_PARTS and part.text
+        )
     except RecursionError:
         return ""
     except ValueError:
@@ -142,7 +144,11 @@ def _odd_text(part: object) -> str:
 
 # Each row: what must be in the lower-cased text for the pattern to be tried, the pattern, what replaces it.
 _SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("private key-", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|$)"), "***"),
+    (
+        "private key-",
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|$)"),
+        "***",
+    ),
     ("://", re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}@"), r"\1***@"),
     ("bearer", re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE), r"\1***"),
     ("sk-", re.compile(r"\b(sk-)[\w-]{8,}"), r"\1***"),
