@@ -54,7 +54,7 @@ class Recorder:
 
     def trying(self, running: InFlight, attempt: Attempt) -> None:
         event = running.event
-        event.provider, event.model = self._names[attempt.side], attempt.model
+        event.side, event.provider, event.model = attempt.side, self._names[attempt.side], attempt.model
         event.fallback = attempt.fallback or None
         running.phase = "waiting"
 

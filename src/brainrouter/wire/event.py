@@ -28,7 +28,8 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     ok_cloud: float | None = None
     gain: float | None = None
     decide_ms: float | None = None
-    # what happened
+    # what happened: `side` is where it was answered, which differs from the decision after a fallback
+    side: str | None = None
     provider: str | None = None
     model: str | None = None
     fallback: str | None = None

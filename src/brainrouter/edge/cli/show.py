@@ -56,7 +56,8 @@ class Show:
         for name in ("cloud", "local", "classifier"):
             line = _line(name, health[name], health["setup"])
             key = _coarse(line)
-            if self._said.get(name) != key:
+            waiting = health[name].get("state") in ("stopped", "loading") and name not in self._said
+            if self._said.get(name) != key and not waiting:
                 self._said[name] = key
                 self._console.print(line)
         ready = health["local"].get("state") in ("ready", "healthy")
@@ -65,12 +66,13 @@ class Show:
             self._console.print(_hint(self._listening.port))
 
     def _event(self, event: RoutingEvent) -> None:
-        colour = _COLOURS.get(event.decision or "", "white")
+        side = event.side or event.decision or "-"
+        colour = _COLOURS.get(side, "white")
         at = datetime.fromtimestamp(event.time).astimezone().strftime("%H:%M:%S")
         reason = f"fallback: {event.fallback}" if event.fallback else event.reason
         end = f"[red]{escape(event.error)}[/]" if event.error else f"{event.total_ms or 0:.0f} ms"
         self._console.print(
-            f"  {at}  {escape(event.requested_model or '-')} → [{colour}]{event.decision or '-'}[/] "
+            f"  {at}  {escape(event.requested_model or '-')} → [{colour}]{side}[/] "
             f"({escape(reason)})  {escape(event.model or '-')}  {end}  [dim]{escape(event.prompt_excerpt[:60])}[/]"
         )
 
@@ -78,7 +80,7 @@ class Show:
 def _line(name: str, part: dict[str, Any], setup: dict[str, Any]) -> str:
     state = str(part.get("state"))
     mark = _MARKS.get(state, "[red]●[/]" if state in ("failed", "unreachable") else "[dim]○[/]")
-    how = setup.get(name, "")
+    how = "" if setup.get(name) == state else setup.get(name, "")
     what = part.get("url") or part.get("model") or ""
     progress = part.get("progress")
     share = f" {progress:.0%}" if isinstance(progress, float) and state not in ("ready", "healthy") else ""
