@@ -1,0 +1,1 @@
+"""What proves speed: everything here runs by hand and prints what it measured."""
