@@ -21,7 +21,7 @@ from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
-from brainrouter.flows.callers import Callers
+from brainrouter.edge.http.callers import Callers
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.decide import Decider
 from brainrouter.flows.record import Recorder
@@ -119,7 +119,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         return Backends("auto" if cloud else None, usual if local else None, fallback if local else None)
 
     recorder = Recorder(live, "manifest", EMBEDDED if embedded else "llama-swap")
-    classifier = ClassifierStart(settings, cache_dir(env), busy=_local_generates(live) if embedded else None)
+    classifier = ClassifierStart(settings, cache_dir(env), busy=_local_generates(live) if embedded else _never)
     decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(live, decider, backends, cloud, local, recorder, lean_file.text)
@@ -212,6 +212,10 @@ def _first_model(live: Live) -> str | None:
     """Without a configured fallback_model: a model that is loaded, else the first one listed."""
     ready = next((model.id for model in live.local_models if model.state == "ready"), None)
     return ready or (live.local_models[0].id if live.local_models else None)
+
+
+def _never() -> bool:
+    return False
 
 
 def _local_generates(live: Live) -> Callable[[], bool]:

@@ -15,7 +15,7 @@ from brainrouter.config import Settings
 class ClassifierStart:
     """Holds the classifier once there is one. Until then `current` is None: decisions are made without it."""
 
-    def __init__(self, settings: Settings, cache: Path, busy: Callable[[], bool] | None) -> None:
+    def __init__(self, settings: Settings, cache: Path, busy: Callable[[], bool]) -> None:
         self._settings = settings
         self._cache = cache
         self._busy = busy

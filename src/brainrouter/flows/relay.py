@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from brainrouter.adapters.upstream import LiveStream, Upstream, Whole
+from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
 from brainrouter.brain.verdict import Verdict
 from brainrouter.flows.record import Recorder
-from brainrouter.http1.message import Sink
 from brainrouter.live import InFlight, Live
 from brainrouter.policy import breaker as breakers
 from brainrouter.policy import failure as kinds
@@ -191,7 +190,14 @@ class Running:
         try:
             failure = await self._stream.pump(sink, self._heard)
             if failure is not None:
-                sink.write(error_frame(self._ask.dialect, status=failure.status, message=failure.message))
+                sink.write(
+                    error_frame(
+                        self._ask.dialect,
+                        status=failure.status,
+                        message=failure.message,
+                        kind=failure.kind.name,
+                    )
+                )
             self._over = True
             self._relay.ended(self._attempt, failure)
             self._relay.streamed(self._running, self._stream, failure)

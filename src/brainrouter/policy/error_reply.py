@@ -26,10 +26,10 @@ def error_reply(dialect: Dialect, failure: Failure) -> tuple[int, tuple[tuple[st
     if failure.body is not None and failure.kind is kinds.REFUSED and failure.body.lstrip()[:1] == b"{":
         return status, headers, failure.body
     if failure.kind is kinds.CONTEXT_TOO_LONG:
-        message = overflow_message(dialect, *failure.window) if failure.window else failure.message
-        return 400, headers, error_body(dialect, status=400, message=message, code="context_length_exceeded")
+        message = overflow_message(dialect, *(failure.window or (None, None)))
+        return 400, headers, error_body(dialect, status=400, message=message, kind=failure.kind.name)
     return (
         status,
         headers,
-        error_body(dialect, status=status, message=failure.message, code=failure.kind.name),
+        error_body(dialect, status=status, message=failure.message, kind=failure.kind.name),
     )

@@ -53,4 +53,6 @@ def failure_in_stream(stub: Disguise | None, watch: StreamWatch) -> Failure | No
 
 
 def _undisguised(disguise: Disguise) -> Failure:
+    if disguise.info is not None and disguise.info.overflow:
+        return Failure(kinds.CONTEXT_TOO_LONG, disguise.message, window=window_of(disguise.info))
     return Failure(_DISGUISES.get(disguise.kind, kinds.UPSTREAM_ERROR), disguise.message)

@@ -14,7 +14,7 @@ from brainrouter.wire.disguise import ErrorInfo, error_message
 _ABSENT = Raw(b"null")
 _NOTHING = frozenset((b"null", b'""', b"[]", b"{}", b"false"))
 # An answer that ends for one of these may rightly hold neither text nor a tool call.
-_CUT_SHORT = frozenset(
+CUT_SHORT = frozenset(
     ("length", "content_filter", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded")
 )
 
@@ -43,7 +43,7 @@ class Progress:
     @property
     def empty(self) -> bool:
         """Whether the answer ended without saying or calling anything, and nothing explains it."""
-        return self.ended and not self.answered and self.finish not in _CUT_SHORT
+        return self.ended and not self.answered and self.finish not in CUT_SHORT
 
     def end(self, finish: str | None) -> None:
         """The answer says that it is over."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from brainrouter.wire.ask import Dialect
+from brainrouter.wire.progress import CUT_SHORT
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ def facts_of(dialect: Dialect, answer: dict[str, msgspec.Raw]) -> Facts:
         prompt_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
         completion_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
         cached_tokens=_count(details.get("cached_tokens", usage.get("cache_read_input_tokens"))),
-        empty=empty,
+        empty=empty and finish not in CUT_SHORT,
     )
 
 
@@ -46,7 +47,7 @@ def _chat_end(head: dict[str, Any]) -> tuple[str | None, bool]:
 
 
 def _said(message: dict[str, Any]) -> bool:
-    fields = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
+    fields = ("content", "tool_calls", "function_call", "refusal", "audio")
     return any(message.get(field) for field in fields)
 
 

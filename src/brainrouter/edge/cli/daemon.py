@@ -17,8 +17,10 @@ import uvloop
 from brainrouter.adapters.listen import CannotListen, Listening, default_socket, listen
 from brainrouter.adapters.logs import level_of, start_logging
 from brainrouter.adapters.model_file import cache_dir
+from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.config import ConfigError, Loaded, key_from, load
 from brainrouter.edge.cli.show import Show
+from brainrouter.flows.discover import PROBE_S
 from brainrouter.flows.discover import discover as look_around
 from brainrouter.http1.client import Client
 from brainrouter.wiring import Choice, build
@@ -103,7 +105,11 @@ async def _chosen(loaded: Loaded, client: Client) -> Choice:
     """Configured sides are used as they are; for the others, what runs on the usual ports, else the embedded model."""
     settings = loaded.settings
     manifest_said, local_said = "manifest" in loaded.mentioned, "llama_swap" in loaded.mentioned
-    found = await look_around(client, manifest=not manifest_said, llama_swap=not local_said)
+
+    def reach(url: str) -> Upstream:
+        return Upstream(client, url, "cloud", Timeouts(PROBE_S, PROBE_S, PROBE_S))
+
+    found = await look_around(reach, manifest=not manifest_said, llama_swap=not local_said)
     cloud = settings.manifest.base_url if manifest_said else found.manifest
     local = settings.llama_swap.base_url if local_said else found.llama_swap
     notes: dict[str, str] = {
