@@ -7,17 +7,20 @@ No file is read from the current folder: a repository must not configure the dae
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
+from brainrouter.http1.origin import Origin
+
 SYSTEM_FILE = Path("/etc/brainrouter/brainrouter.yaml")
 PLACEHOLDER_KEY = "mnfst_REPLACE_WITH_YOUR_KEY"
+_CHOICES = {"manifest.protocols": "chat, messages or responses", "review.forced_mode": "auto, cloud or local"}
 
 
 class ConfigError(Exception):
@@ -139,13 +142,17 @@ class Loaded(msgspec.Struct, frozen=True):
 
 def user_file(env: Mapping[str, str]) -> Path:
     """The user's own configuration file, whether it is there or not."""
-    base = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
-    return Path(base) / "brainrouter" / "brainrouter.yaml"
+    base = Path(env.get("XDG_CONFIG_HOME") or "")
+    if (
+        not base.is_absolute()
+    ):  # a relative one would be read from the current folder; the XDG rules ignore it too
+        base = Path(env.get("HOME") or "~").expanduser() / ".config"
+    return base / "brainrouter" / "brainrouter.yaml"
 
 
 def load(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FILE) -> Loaded:
     """Read and merge the files that exist. Raises ConfigError; an explicit file that is missing is an error."""
-    files = [file for file in (system, user_file(env)) if file.is_file()]
+    files = [file for file in (system, user_file(env)) if _is_there(file)]
     if explicit is not None:
         files.append(explicit)
     merged: dict[str, Any] = {}
@@ -154,13 +161,29 @@ def load(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FI
         _convert(tree, file)
         merged = _merge(merged, tree)
     last = files[-1] if files else Path("(defaults)")
-    return Loaded(_convert(merged, last), tuple(files), frozenset(merged))
+    settings = _convert(merged, last)
+    for name in (settings.manifest.api_key_env, settings.llama_swap.api_key_env):
+        _check_key(env, name)
+    return Loaded(settings, tuple(files), frozenset(merged))
 
 
 def key_from(env: Mapping[str, str], name: str | None) -> Secret | None:
     """The secret that an environment variable holds; the installer's placeholder counts as none."""
     value = (env.get(name) or "").strip() if name else ""
     return None if not value or value == PLACEHOLDER_KEY else Secret(value)
+
+
+def _check_key(env: Mapping[str, str], name: str | None) -> None:
+    key = key_from(env, name)
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
+        raise ConfigError(f"environment variable {name}: a key is one line of plain ASCII without spaces")
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:  # a folder that we may not enter, for one
+        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -177,19 +200,36 @@ def _read(file: Path) -> dict[str, Any]:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
         raise ConfigError(f"{file}:{where} {problem}") from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a date that is none, a tag on the wrong value, deep nesting
+        raise ConfigError(f"{file}: not YAML that can be read: {error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{file}: expected sections such as `manifest:`, found {_kind(tree)}")
-    # A section whose keys are all commented out reads as null: the same as a section that is not there.
-    found = cast("dict[str, Any]", tree)
-    return {key: value for key, value in found.items() if value is not None}
+    return _without_empty(cast("dict[str, Any]", tree), Settings())
+
+
+def _without_empty(tree: dict[str, Any], defaults: msgspec.Struct) -> dict[str, Any]:
+    """A section whose keys are all commented out reads as null: the same as a section that is not there."""
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        default = getattr(defaults, str(key), None)
+        if isinstance(default, msgspec.Struct) and isinstance(value, dict):
+            kept[key] = _without_empty(cast("dict[str, Any]", value), default)
+        elif value is not None or not isinstance(default, msgspec.Struct):
+            kept[key] = value
+    return kept
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, since the second would silently win."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep=deep)  # refused there, with its line
         seen: set[str] = set()
         for key_node, _ in cast("list[tuple[Any, Any]]", node.value):
             key = str(key_node.value)
@@ -222,14 +262,22 @@ def _convert(tree: dict[str, Any], file: Path) -> Settings:
 
 
 def _explain(text: str) -> str:
-    path = re.search(r"at `\$\.?([^`]*)`", text)
-    key = path.group(1) if path else ""
+    path = re.search(r"at (`key` in )?`\$\.?([^`]*)`", text)
+    key = path.group(2) if path else ""
+    if path and path.group(1):
+        where = f" of `{key}`" if key else ""
+        return (
+            f"a key{where} is not text; put it in quotes (YAML reads on, off, yes, no and numbers as values)"
+        )
     unknown = re.search(r"unknown field `([^`]*)`", text)
     if unknown:
         name = f"{key}.{unknown.group(1)}" if key else unknown.group(1)
         close = difflib.get_close_matches(unknown.group(1), _names(key), n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         return f"key `{name}` is not known{hint}"
+    choices = _CHOICES.get(key.partition("[")[0])
+    if choices and text.startswith("Invalid enum value"):
+        return f"key `{key}`: expected {choices}, found {text.split(' - at ')[0].removeprefix('Invalid enum value ')}"
     what = text.split(" - at ")[0].replace("Expected `object`", "Expected a section").replace("`", "")
     return f"key `{key}`: {what[0].lower()}{what[1:]}" if key else what
 
@@ -246,14 +294,14 @@ def _check(settings: Settings, file: Path) -> None:
         "manifest.base_url": settings.manifest.base_url,
         "llama_swap.base_url": settings.llama_swap.base_url,
     }
+    if settings.bridge.signal.llama_swap_url is not None:
+        urls["bridge.signal.llama_swap_url"] = settings.bridge.signal.llama_swap_url
     for key, url in urls.items():
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"{file}: key `{key}`: expected an http:// or https:// address, found {url!r}")
-        if parts.username or parts.password:
-            raise ConfigError(
-                f"{file}: key `{key}`: an address must hold no user or password; use the api_key_env key"
-            )
+        try:
+            Origin.parse(url)
+        except ValueError as error:
+            found = "" if "@" in url else f", found {url!r}"
+            raise ConfigError(f"{file}: key `{key}`: {error}{found}") from error
     positive = {
         "decision.deadline_ms": settings.decision.deadline_ms,
         "manifest.first_byte_s": settings.manifest.first_byte_s,
@@ -265,9 +313,16 @@ def _check(settings: Settings, file: Path) -> None:
         "review.max_iterations": settings.review.max_iterations,
         "bridge.timeout_secs": settings.bridge.timeout_secs,
     }
+    if settings.llama_swap.context_tokens is not None:
+        positive["llama_swap.context_tokens"] = settings.llama_swap.context_tokens
     for key, value in positive.items():
-        if value <= 0:
+        if not 0 < value < math.inf:
             raise ConfigError(f"{file}: key `{key}`: expected a number above zero, found {value}")
+    if not 0 <= settings.limits.drain_s < math.inf:
+        found = settings.limits.drain_s
+        raise ConfigError(f"{file}: key `limits.drain_s`: expected a number from zero up, found {found}")
+    if settings.decision.knob is not None and not math.isfinite(settings.decision.knob):
+        raise ConfigError(f"{file}: key `decision.knob`: expected a number, found {settings.decision.knob}")
 
 
 def _kind(value: object) -> str:
