@@ -17,11 +17,11 @@ from brainrouter.adapters.model_file import cache_dir
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.config import Loaded, Settings, key_from
+from brainrouter.edge.http.callers import Callers
 from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
-from brainrouter.edge.http.callers import Callers
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.decide import Decider
 from brainrouter.flows.record import Recorder
