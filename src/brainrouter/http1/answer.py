@@ -96,16 +96,14 @@ class Answer:
         if self._task is not None and self._begun:
             self._task.cancel()
 
-    @property
-    def written(self) -> int:
-        """Body bytes that a stream has written; 0 while no head has left."""
-        return 0 if self.sink is None else self.sink.written
-
     def probe(self) -> bool:
         """Write what a gone client answers with a reset and a living one skips; False where nothing fits."""
-        if self.old or self.written:
+        if self.old:
             return False
-        self._transport.write(CONTINUE)
+        if self.sink is None or not self.sink.written:
+            self._transport.write(CONTINUE)
+        elif not self._line.paused:  # else there is something on its way already
+            self._transport.write(b"0")  # chunk sizes may have leading zeros
         return True
 
     async def _run(self) -> None:
@@ -160,7 +158,7 @@ class Answer:
         """The handler raised: a 500 when nothing was said yet, else a cut."""
         house = self._house
         house.loop.call_exception_handler({"message": "a request handler failed", "exception": error})
-        if self._gone or self.written:
+        if self._gone or (self.sink is not None and self.sink.written):
             return Outcome.CUT
         body, kind = house.error_body(500, "internal error", self.request.path)
         return self._send(Reply(500, body, kind, close=True))

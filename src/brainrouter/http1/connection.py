@@ -4,10 +4,10 @@ When is a client gone? `connection_lost` is certain. An EOF is not: after a clos
 same FIN arrives. A harness never half-closes, and its leaving must reach the upstream within 50 ms; `nc` half-closes
 and wants its answer. So, when a request is in flight at EOF:
 - on a Unix socket poll() tells the two apart at once;
-- on TCP the answer has PROBE_S to finish. Then something must have been written since the EOF, because a closed socket
-  answers that with a reset, which shows in poll() PROBE_S later; a half-closed one does not. A stream's own chunks
-  will do; before any head `100 Continue` is written, which every HTTP/1.1 client skips;
-- where neither fits (a silent stream, HTTP/1.0) EOF means gone.
+- on TCP the answer has PROBE_S to finish. Then something is written that a living client skips: before any head
+  `100 Continue`, inside a chunked stream a leading zero of the next chunk's size. A closed socket answers it with a
+  reset, which shows in poll() PROBE_S later; a half-closed one does not;
+- HTTP/1.0 knows neither: there EOF means gone.
 """
 
 import asyncio
@@ -23,6 +23,10 @@ from brainrouter.http1.peer import hung_up, peer_of, reset_on_close
 from brainrouter.http1.request_reader import RequestReader
 
 PROBE_S = 0.01
+HIGH_WATER, LOW_WATER = (
+    64 * 1024,
+    16 * 1024,
+)  # uvloop's own low mark is 16 bytes: a pipe would run dry each time
 QUEUED_BYTES_MAX = 256 * 1024
 QUEUED_MAX_FACTOR = 8  # one read may hold more requests than `pipelined`; so many times more is abuse
 
@@ -43,7 +47,7 @@ class ServerConnection(asyncio.Protocol):
     """Speaks HTTP/1.1 with one client for a server."""
 
     __slots__ = (
-        "_answer", "_deadline", "_eof", "_eof_written", "_expecting", "_held", "_house", "_lost", "_peer", "_queue",
+        "_answer", "_deadline", "_eof", "_expecting", "_held", "_house", "_lost", "_peer", "_queue",
         "_reader", "_reading", "_stopped", "_transport", "paused",
     )  # fmt: skip
 
@@ -57,7 +61,6 @@ class ServerConnection(asyncio.Protocol):
         self._queue: deque[Answer | Refused] = deque()
         self._answer: Answer | None = None
         self._lost = self._eof = self._stopped = self._expecting = self.paused = False
-        self._eof_written = 0
         self._reading = True
         self._held = 0
 
@@ -67,6 +70,7 @@ class ServerConnection(asyncio.Protocol):
         """A client is here."""
         house = self._house
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self._peer = peer_of(transport)
         self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold)
         self._deadline = Deadline(house.limits, house.loop.time())
@@ -82,6 +86,7 @@ class ServerConnection(asyncio.Protocol):
             reader.feed(data)
         except Refused as refused:
             self._stopped = True
+            self._release(reader.drop())
             self._enqueue(refused)
             return
         if reader.partial:
@@ -98,7 +103,6 @@ class ServerConnection(asyncio.Protocol):
         if answer is None and not self._queue:
             return False
         if self._peer.kind == "tcp":
-            self._eof_written = answer.written if answer else 0
             self._house.loop.call_later(PROBE_S, self._probe)
         elif hung_up(self._peer):
             self._gone()
@@ -137,6 +141,7 @@ class ServerConnection(asyncio.Protocol):
         elif len(self._queue) < self._house.limits.pipelined * QUEUED_MAX_FACTOR:
             self._enqueue(answer)
         else:
+            self._release(len(request.body))
             return False
         return True
 
@@ -167,7 +172,7 @@ class ServerConnection(asyncio.Protocol):
             self._answer = answer
             answer.start()
         else:
-            self._release(answer)
+            self._release(len(answer.request.body))
             if answer.overloaded() is Outcome.CLOSE:
                 self._close()
 
@@ -202,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
     def answered(self, answer: Answer, outcome: Outcome) -> None:
         """The answer is over: the next request, or the end."""
         self._answer = None
-        self._release(answer)
+        self._release(len(answer.request.body))
         if self._lost:
             return
         if outcome is Outcome.CUT and answer.old:
@@ -213,8 +218,7 @@ class ServerConnection(asyncio.Protocol):
         elif self._queue or self._eof or self._expecting or not self._reading:
             self._advance()
 
-    def _release(self, answer: Answer) -> None:
-        size = len(answer.request.body)
+    def _release(self, size: int) -> None:
         self._held -= size
         self._house.held -= size
 
@@ -252,7 +256,7 @@ class ServerConnection(asyncio.Protocol):
         answer = self._answer
         if self._lost or answer is None:
             return
-        if hung_up(self._peer) or (answer.written == self._eof_written and not answer.probe()):
+        if hung_up(self._peer) or not answer.probe():
             self._gone()
         else:
             self._house.loop.call_later(PROBE_S, self._check_half_closed)

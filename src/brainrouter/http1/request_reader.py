@@ -88,6 +88,12 @@ class RequestReader:
         """Body bytes of the unfinished request so far."""
         return self._size
 
+    def drop(self) -> int:
+        """Forget the unfinished request; says how many body bytes it held."""
+        size = self._size
+        self._reset()
+        return size
+
     def feed(self, data: bytes) -> None:
         """Read `data`. Raises Refused; nothing else."""
         if self._last:
@@ -170,9 +176,9 @@ class RequestReader:
 
     def _keep_part(self, part: bytes) -> None:
         size = len(part)
-        self._size += size
-        if self._size > self._limits.body_bytes:
+        if self._size + size > self._limits.body_bytes:
             self._refuse(413, "the request body is too large")
+        self._size += size
         if not self._hold(size):
             self._refuse(503, "the server holds too many request bodies")
         parts = self._parts
@@ -196,10 +202,14 @@ class RequestReader:
         version = parser.get_http_version()
         self._old = version != "1.1"
         if self._old and version != "1.0":
-            self._refuse(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+            self._refuse(505, "only HTTP/1.1 and 1.0 are spoken here")
         self._method = parser.get_method().decode()
         if self._method not in METHODS:
             self._refuse(501, "this method is not spoken here")
+        if (
+            self._old and self._method == "OPTIONS"
+        ):  # llhttp calls RTSP/1.0 version 1.0 as well; no other method passes
+            self._refuse(505, "OPTIONS needs HTTP/1.1")
         if self._target[:1] != b"/" or b"#" in self._target:
             self._refuse(400, "the request target must be a path")
         first = dict(items)
