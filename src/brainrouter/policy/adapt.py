@@ -16,15 +16,30 @@ def adapt(messages: list[Message]) -> list[Message]:
     """The same conversation in the form every template takes.
 
     System messages at the start become one. A later one moves into the user turn beside it, as a reminder: put at the
-    head it would change the prefix, and the server's prompt cache would be lost with every turn.
+    head it would change the prefix, and the server's prompt cache would be lost with every turn. Where no user turn is
+    beside it, it becomes one, but never between a tool call and its result.
     """
     head, rest = _split_head(messages)
     adapted = [{"role": "system", "content": head}] if head else []
+    waiting: list[str] = []
     for message in rest:
-        if message.get("role") in SYSTEM_ROLES:
-            _remind(adapted, text_of(message.get("content")))
-        else:
-            adapted.append(_without_null_content(message))
+        role = message.get("role")
+        if role in SYSTEM_ROLES:
+            waiting += _reminders(text_of(message.get("content")))
+            if waiting and adapted and adapted[-1].get("role") == "user":
+                adapted[-1] = _with_text(adapted[-1], "\n\n".join(waiting), first=False)
+                waiting.clear()
+            continue
+        if waiting and role == "user":
+            adapted.append(_with_text(message, "\n\n".join(waiting), first=True))
+            waiting.clear()
+            continue
+        if waiting and role != "tool":
+            adapted.append({"role": "user", "content": "\n\n".join(waiting)})
+            waiting.clear()
+        adapted.append(_without_null_content(message))
+    if waiting:
+        adapted.append({"role": "user", "content": "\n\n".join(waiting)})
     return adapted
 
 
@@ -58,20 +73,19 @@ def _split_head(messages: list[Message]) -> tuple[str, list[Message]]:
     return "\n\n".join(text for text in texts if text), messages[count:]
 
 
-def _remind(adapted: list[Message], text: str) -> None:
-    if not text.strip():
-        return
-    reminder = f"<system-reminder>\n{text}\n</system-reminder>"
-    last = adapted[-1] if adapted else None
-    if last is None or last.get("role") != "user":
-        adapted.append({"role": "user", "content": reminder})
-        return
-    content = last.get("content")
+def _reminders(text: str) -> list[str]:
+    return [f"<system-reminder>\n{text}\n</system-reminder>"] if text.strip() else []
+
+
+def _with_text(message: Message, text: str, *, first: bool) -> Message:
+    """A user turn with `text` before or after what it holds."""
+    content = message.get("content")
     if isinstance(content, list):
-        parts = [*cast("list[Any]", content), {"type": "text", "text": reminder}]
-        adapted[-1] = {**last, "content": parts}
-    else:
-        adapted[-1] = {**last, "content": f"{content}\n\n{reminder}" if content else reminder}
+        parts = cast("list[Any]", content)
+        part = {"type": "text", "text": text}
+        return {**message, "content": [part, *parts] if first else [*parts, part]}
+    texts = [text, content] if first else [content, text]
+    return {**message, "content": "\n\n".join(piece for piece in texts if isinstance(piece, str) and piece)}
 
 
 def _without_null_content(message: Message) -> Message:
