@@ -48,8 +48,8 @@ _KEPT_HEADING = re.compile(
 )
 _KEPT_TAG = re.compile(
     r"<(env|environment|environment_context|project[-_ ]?(?:instructions|context)|user[-_]instructions|instructions"
-    r"|system-reminder|context)\b[^>]*>.*?</\1>",
-    re.IGNORECASE | re.DOTALL,
+    r"|system-reminder|context)(?: [^<>]{0,200})?>",
+    re.IGNORECASE,
 )
 _HEADING = re.compile(r"^(#{1,6}) .+$|^Instructions from: .+$", re.MULTILINE)
 
@@ -68,23 +68,52 @@ def lean(system_text: str, override: str | None = None) -> str:
 
 def kept_sections(system_text: str) -> str:
     """The project's instructions and the environment that a harness put into its system prompt."""
-    blocks = [match.group(0).strip() for match in _KEPT_TAG.finditer(system_text)]
-    outside = _KEPT_TAG.sub("", system_text)
+    blocks, outside = _tagged(system_text)
+    size = sum(map(len, blocks))
     for section in _sections(outside):
+        if size > KEPT_MAX_CHARS:
+            break
         wanted = _KEPT_HEADING.search(section.split("\n", 1)[0])
         if wanted and not any(section in block for block in blocks):
             blocks.append(section)
+            size += len(section)
     kept = "\n\n".join(blocks)
     if len(kept) <= KEPT_MAX_CHARS:
         return kept
     return kept[:KEPT_MAX_CHARS] + "\n[cut here: the project's instructions are longer]"
 
 
+def _tagged(text: str) -> tuple[list[str], str]:
+    """The kept tags with what they hold, and the text without them. Linear: a repository's text may be in here."""
+    blocks: list[str] = []
+    outside: list[str] = []
+    unclosed: set[str] = set()
+    at = 0
+    for opening in _KEPT_TAG.finditer(text):
+        name = opening.group(1).lower()
+        if opening.start() < at or name in unclosed:
+            continue
+        closing = re.compile(f"</{re.escape(name)}>", re.IGNORECASE).search(text, opening.end())
+        if closing is None:
+            unclosed.add(name)
+            continue
+        outside.append(text[at : opening.start()])
+        at = closing.end()
+        blocks.append(text[opening.start() : at])
+    outside.append(text[at:])
+    return blocks, "".join(outside)
+
+
 def _sections(text: str) -> list[str]:
-    """Headed sections; a section ends at the next heading of the same or a higher level."""
-    marks = [(match.start(), len(match.group(1) or "#")) for match in _HEADING.finditer(text)]
-    sections: list[str] = []
+    """Headed sections; a section ends at the next heading of the same or a higher level.
+
+    `Instructions from: FILE` stands above every heading: what follows is that file, with headings of its own.
+    """
+    marks = [(match.start(), len(match.group(1) or "")) for match in _HEADING.finditer(text)]
+    ends = [len(text)] * len(marks)
+    still_open: list[int] = []
     for index, (start, level) in enumerate(marks):
-        end = next((at for at, other in marks[index + 1 :] if other <= level), len(text))
-        sections.append(text[start:end].strip())
-    return sections
+        while still_open and marks[still_open[-1]][1] >= level:
+            ends[still_open.pop()] = start
+        still_open.append(index)
+    return [text[start:end].strip() for (start, _), end in zip(marks, ends, strict=True)]
