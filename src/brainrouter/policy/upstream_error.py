@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -11,6 +12,7 @@ from brainrouter.wire.ask import Route
 from brainrouter.wire.disguise import ErrorInfo, error_message
 
 RETRY_AFTER_DEFAULT_S = 5.0
+RETRY_AFTER_MAX_S = 86_400.0
 
 
 def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, now: datetime) -> Failure:
@@ -20,7 +22,7 @@ def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, n
     wait = retry_after(headers.get("retry-after"), now)
     if kind is kinds.RATE_LIMITED and wait is None:
         wait = RETRY_AFTER_DEFAULT_S
-    seen = 502 if 300 <= status < 400 or status < 200 else status
+    seen = status if 400 <= status < 600 else 502
     message = info.message or f"the {side} side answered with status {status}"
     own_body = body if side == "cloud" and body else None
     return Failure(kind, message, status=seen, retry_after_s=wait, body=own_body, window=window_of(info))
@@ -56,13 +58,17 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        return _until(value, now)
+    return min(max(0.0, seconds), RETRY_AFTER_MAX_S) if math.isfinite(seconds) else None
+
+
+def _until(value: str, now: datetime) -> float | None:
     try:
         when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
+    return min(max(0.0, (when - now).total_seconds()), RETRY_AFTER_MAX_S)
