@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from brainrouter.wire.prompt_text import masked
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -59,6 +61,9 @@ class Failure(Exception):
         body: bytes | None = None,
         window: tuple[int, int] | None = None,
     ) -> None:
+        message = masked(
+            message
+        )  # upstreams repeat keys in their errors, and events and replies show the text
         super().__init__(message)
         self.kind = kind
         self.message = message
