@@ -8,11 +8,15 @@ from typing import Any, cast
 import msgspec
 
 from brainrouter.policy import adapt, lean
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.json_body import with_fields
 
 PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}
+
+_MESSAGES = msgspec.json.Decoder(list[dict[str, Any]])
 
 # Never passed on: hop-by-hop, framing, the caller's credentials for us, what a browser adds, our own.
 _NOT_FORWARDED = frozenset(
@@ -54,13 +58,19 @@ def to_cloud(ask: Ask, attempt: Attempt, key: str | None) -> Outgoing:
 
 
 def to_local(ask: Ask, attempt: Attempt, key: str | None, lean_override: str | None) -> Outgoing:
-    """The request as a local chat template takes it: roles adapted, heavy system prose replaced, usage asked for."""
+    """The request as a local chat template takes it: roles adapted, heavy system prose replaced, usage asked for.
+
+    Raises Failure for messages that pass as bytes but cannot be taken apart (nested to the very limit).
+    """
     headers = [(b"accept", b"application/json"), *_always(key)]
     if key:
         headers.append((b"x-api-key", key.encode("latin-1")))
     if ask.session:
         headers.append((b"x-session-id", ask.session.encode("latin-1", "replace")))
-    messages = adapt.adapt(msgspec.json.decode(ask.body["messages"], type=list[dict[str, Any]]))
+    try:
+        messages = adapt.adapt(_MESSAGES.decode(ask.body["messages"]))
+    except (ValueError, RecursionError):
+        raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
     system = adapt.system_of(messages)
     if lean.is_heavy(system):
         messages = adapt.with_system(messages, lean.lean(system, lean_override))
@@ -79,5 +89,8 @@ def _always(key: str | None) -> list[tuple[bytes, bytes]]:
 
 def _options(ask: Ask) -> dict[str, Any]:
     raw = ask.body.get("stream_options")
-    found: Any = msgspec.json.decode(raw) if raw is not None else None
+    try:
+        found: Any = msgspec.json.decode(raw) if raw is not None else None
+    except RecursionError:
+        return {}
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
