@@ -143,9 +143,8 @@ class Loaded(msgspec.Struct, frozen=True):
 def user_file(env: Mapping[str, str]) -> Path:
     """The user's own configuration file, whether it is there or not."""
     base = Path(env.get("XDG_CONFIG_HOME") or "")
-    if (
-        not base.is_absolute()
-    ):  # a relative one would be read from the current folder; the XDG rules ignore it too
+    # A relative one would be read from the current folder; the XDG rules ignore it too.
+    if not base.is_absolute():
         base = Path(env.get("HOME") or "~").expanduser() / ".config"
     return base / "brainrouter" / "brainrouter.yaml"
 
@@ -200,10 +199,8 @@ def _read(file: Path) -> dict[str, Any]:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
         raise ConfigError(f"{file}:{where} {problem}") from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a date that is none, a tag on the wrong value, deep nesting
+    except (ValueError, RecursionError) as error:
+        # A date that is none, a number that is none, deep nesting: not the parser's errors but its callees'.
         raise ConfigError(f"{file}: not YAML that can be read: {error}") from error
     if tree is None:
         return {}
