@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +193,7 @@ async def hear(wire: Wire) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def upstream(*scripts: Script) -> AsyncIterator[Upstream]:
+async def upstream(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
     """Connection n runs script n, after its first request was heard; the last script repeats."""
     here = Upstream(Origin("http", "127.0.0.1", 1), [])
     tasks: set[asyncio.Task[Any]] = set()
@@ -209,8 +210,8 @@ async def upstream(*scripts: Script) -> AsyncIterator[Upstream]:
             await script(one)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    here.origin = Origin("http", "127.0.0.1", server.sockets[0].getsockname()[1])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    here.origin = Origin("https" if tls else "http", "127.0.0.1", server.sockets[0].getsockname()[1])
     try:
         yield here
     finally:

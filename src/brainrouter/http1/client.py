@@ -20,16 +20,25 @@ IDLE_TICK_S = 1.0
 
 
 class Client:
-    """Sends requests to upstreams. Connections are kept for `idle_s`, at most `max_idle_per_origin` of them."""
+    """Sends requests to upstreams. Connections are kept for `idle_s`, at most `max_idle_per_origin` of them.
 
-    def __init__(self, max_idle_per_origin: int = 20, idle_s: float = 20.0, connect_s: float = 3.0) -> None:
+    `tls` is for https; without it, the system's certificates are trusted.
+    """
+
+    def __init__(
+        self,
+        max_idle_per_origin: int = 20,
+        idle_s: float = 20.0,
+        connect_s: float = 3.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._max_idle = max_idle_per_origin
         self._idle_s = idle_s
         self._connect_s = connect_s
         self._idle: dict[str, list[Link]] = {}
         self._links: set[Link] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
 
     @property
     def connections(self) -> int:

@@ -82,6 +82,7 @@ def request_pieces(origin: Origin, method: str, path: str, headers: HeaderLines,
     if (
         head.count(b"\n") != ends
         or head.count(b"\r") != ends
+        or b"\0" in head
         or start.count(b" ") != 3
         or path[:1] != "/"
         or low.count(b"\nhost:") != 1

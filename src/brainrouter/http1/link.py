@@ -129,6 +129,8 @@ class Link(asyncio.Protocol):
         try:
             reader.feed(data)
         except Broken as error:
+            if waits_for_head and reader.headers is not None:
+                self._wake()  # the head is good; its reader finds the break
             self._push()
             self._fail(error)
             return
