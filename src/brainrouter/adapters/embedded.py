@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -26,18 +25,14 @@ from brainrouter.adapters.child_process import (
     run_folder,
 )
 from brainrouter.adapters.embedded_server import KEY_VARIABLE, server_command, swap_settings
-from brainrouter.adapters.model_file import MODEL, ModelUnavailable, embedded_model_path, is_complete
+from brainrouter.adapters.model_fetch import fetched_model
+from brainrouter.adapters.model_file import MODEL, ModelUnavailable
 
 State = Literal["fetching", "loading", "ready", "failed", "stopped"]
 
 LOAD_TIMEOUT_S = 180.0
 POLL_S = 0.1
 CRASHES, CRASH_WINDOW_S, FIRST_WAIT_S = 3, 120.0, 0.5
-PYTHON = (
-    sys.executable,
-    "-P",
-    "-m",
-)  # -P: nothing is imported from the folder that the daemon was started in
 
 
 class BackendUnavailable(Exception):
@@ -116,7 +111,7 @@ class EmbeddedBackend:
     async def _run(self) -> None:
         strikes = Strikes(CRASHES, CRASH_WINDOW_S, FIRST_WAIT_S, time.monotonic)
         try:
-            path = await self._fetched()
+            path = await fetched_model(self._cache, lambda label, share: self._be("fetching", label, share))
             while True:
                 try:
                     await self._serve(path)
@@ -142,34 +137,6 @@ class EmbeddedBackend:
         else:
             self._be("loading", f"starting again: {crash}")
         return wait_s
-
-    async def _fetched(self) -> Path:
-        if is_complete(self._cache):
-            return embedded_model_path(self._cache)
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "brainrouter.adapters.model_file",
-            str(self._cache),
-            str(os.getpid()),
-        ]
-        child = await self._spawn(command, stdout=asyncio.subprocess.PIPE)
-        assert child.stdout is not None
-        last: dict[str, Any] = {}
-        try:
-            async for line in child.stdout:
-                with contextlib.suppress(ValueError):
-                    last = json.loads(line)
-                if "label" in last:
-                    self._be("fetching", str(last["label"]), last.get("share"))
-            await child.wait()
-        finally:
-            await end_group(child)
-        if "path" not in last:
-            reason = last.get("reason", f"fetching the model ended with {how_it_ended(child.returncode)}")
-            raise ModelUnavailable(str(reason), str(last.get("mend", "start again")))
-        return Path(str(last["path"]))
 
     async def _serve(self, path: Path) -> None:
         """One life of the server. Ends by _Crashed or by cancellation; its processes and files are gone then."""
@@ -236,7 +203,7 @@ class EmbeddedBackend:
         return [*bound, "--llama-swap", str(self._llama_swap), "--config", str(settings)]
 
     async def _spawn(self, command: list[str], **pipes: Any) -> asyncio.subprocess.Process:
-        quiet = {"OMP_WAIT_POLICY": "passive", KEY_VARIABLE: str(self.api_key)}
+        quiet = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1", KEY_VARIABLE: str(self.api_key)}
         return await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
