@@ -122,10 +122,7 @@ class ServerEngine:
         properties = self._ask("/props", None)
         self._template = str(properties.get("chat_template", ""))
         self._prefix: list[int] = []
-        self._words = [
-            ids[0] for ids in (self.tokens("cloud", markup=False), self.tokens("local", markup=False))
-        ]
-        _labels(self)
+        self._cloud, self._local = _labels(self)
 
     @property
     def description(self) -> str:
