@@ -233,13 +233,13 @@ class LiveStream:
             async with asyncio.timeout(self._timeouts.total_s):
                 await self._response.pipe(relay, sink, stall_s)
         except TimeoutError:
+            if watch.complete:
+                return None
             return Failure(kinds.TOTAL_TIMEOUT, f"the answer took longer than {self._timeouts.total_s:g} s")
         except _Ended:
             return failure_in_stream(None, watch)
-        except IdleTimeout:
-            return Failure(kinds.STALLED, f"the {self._side} side sent nothing for {stall_s:g} s")
         except (UpstreamError, BadEncoding) as error:
-            return Failure(kinds.TRUNCATED, f"the {self._side} side broke the stream off: {error}")
+            return None if watch.complete else self._broken(error)
         tail = watch.end()
         if tail:
             sink.write(tail)
@@ -248,6 +248,12 @@ class LiveStream:
     def close(self) -> None:
         """Let the upstream go: at once when its answer was not read whole."""
         self._response.close()
+
+    def _broken(self, error: UpstreamError | BadEncoding) -> Failure:
+        if isinstance(error, IdleTimeout):
+            stall_s = self._timeouts.stall_s
+            return Failure(kinds.STALLED, f"the {self._side} side sent nothing for {stall_s:g} s")
+        return Failure(kinds.TRUNCATED, f"the {self._side} side broke the stream off: {error}")
 
     def _decoded(self, data: bytes) -> bytes:
         try:

@@ -205,10 +205,15 @@ class Running:
             self.close()
 
     def close(self) -> None:
-        """Let the upstream go. Safe to call twice; before the end it means that the client left."""
+        """Let the upstream go. Safe to call twice; before the end of the answer it means that the client left."""
         self._stream.close()
-        if not self._over:
-            self._over = True
+        if self._over:
+            return
+        self._over = True
+        if self._stream.watch.complete:  # it has read the terminal event, which is all that there is
+            self._relay.ended(self._attempt, None)
+            self._relay.streamed(self._running, self._stream, None)
+        else:
             self._relay.left(self._attempt, self._running)
 
     def _heard(self, _size: int) -> None:
