@@ -11,6 +11,7 @@ from brainrouter.policy.breaker import Breaker
 from brainrouter.wire.event import RoutingEvent
 
 EVENTS_KEPT = 500
+Listener = Callable[[list[RoutingEvent]], None]
 
 
 @dataclass(slots=True)
@@ -49,9 +50,8 @@ class Live:
     cloud_reachable: bool | None = None
     draining: bool = False
     counts: Counter[str] = field(default_factory=Counter[str])
-    listeners: list[Callable[[RoutingEvent], None]] = field(
-        default_factory=list[Callable[[RoutingEvent], None]]
-    )
+    listeners: list[Listener] = field(default_factory=list[Listener])
+    unheard: list[RoutingEvent] = field(default_factory=list[RoutingEvent])
     next_id: int = 1
 
     def begin(self, event: RoutingEvent, now: float) -> InFlight:
@@ -60,20 +60,28 @@ class Live:
         self.in_flight[event.id] = running
         return running
 
-    def finish(self, running: InFlight) -> None:
-        """Move a request to the past, exactly once, and tell everyone who listens."""
+    def finish(self, running: InFlight) -> bool:
+        """Move a request to the past, once. True when `tell` should be called soon: listeners hear batches."""
         if self.in_flight.pop(running.event.id, None) is None:
-            return
+            return False
         event = running.event
         self.events.appendleft(event)
-        self.counts["requests"] += 1
-        self.counts[f"decision:{event.decision}"] += 1
+        counts = self.counts
+        counts["requests"] += 1
+        counts[f"decision:{event.decision}"] += 1
         if event.fallback:
-            self.counts["fallbacks"] += 1
+            counts["fallbacks"] += 1
         if event.error:
-            self.counts["errors"] += 1
-        for listener in self.listeners:
-            listener(event)
+            counts["errors"] += 1
+        self.unheard.append(event)
+        return len(self.unheard) == 1
+
+    def tell(self) -> None:
+        """Hand what has finished since the last time to everyone who listens."""
+        events, self.unheard = self.unheard, []
+        if events:
+            for listener in self.listeners:
+                listener(events)
 
     def take_id(self) -> int:
         number = self.next_id

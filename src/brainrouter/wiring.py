@@ -12,7 +12,7 @@ from typing import Any
 
 from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
 from brainrouter.adapters.listen import Listening
-from brainrouter.adapters.logs import log_event
+from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
@@ -76,9 +76,10 @@ class Daemon:
     async def run(self, listening: Listening, on_serving: Callable[[], None]) -> None:
         """Serve on bound sockets until `stop`. Everything that was started is ended before this returns."""
         self._store.start()
+        callers = Callers()
         try:
             async with asyncio.TaskGroup() as group:
-                server = self._server(Callers(group))
+                server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
                 background = [group.create_task(self.watch.run()), group.create_task(self.classifier.run())]
@@ -91,6 +92,7 @@ class Daemon:
                 for task in background:
                     task.cancel()
         finally:
+            callers.close()
             await self._close()
 
     def _server(self, callers: Callers) -> Server:
@@ -98,6 +100,7 @@ class Daemon:
         return Server(App(self._routes(callers)), limits, server_error_body)
 
     async def _close(self) -> None:
+        self.live.tell()
         await self.classifier.close()
         if self.embedded is not None:
             await self.embedded.close()
@@ -119,14 +122,16 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         return Backends("auto" if cloud else None, usual if local else None, fallback if local else None)
 
     recorder = Recorder(live, "manifest", EMBEDDED if embedded else "llama-swap")
-    classifier = ClassifierStart(settings, cache_dir(env), busy=_local_generates(live) if embedded else _never)
+    classifier = ClassifierStart(
+        settings, cache_dir(env), busy=_local_generates(live) if embedded else _never
+    )
     decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(live, decider, backends, cloud, local, recorder, lean_file.text)
     watch = BackendWatch(live, cloud, local)
     metrics = Metrics(live)
     store = EventStore(_state_dir(env) / "brainrouter.db")
-    live.listeners += [metrics.heard, store.add, log_event]
+    live.listeners += [metrics.heard, store.add, log_events]
     status = Status(
         live,
         lambda: _cloud_part(settings, choice, env, live),

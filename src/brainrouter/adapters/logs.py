@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import time
 from collections.abc import Mapping
 
 import msgspec
@@ -14,6 +16,7 @@ from brainrouter.wire.prompt_text import masked
 LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
 
 _log = logging.getLogger("brainrouter")
+_encode = msgspec.json.Encoder().encode
 
 
 class _Line(logging.Formatter):
@@ -48,7 +51,12 @@ def start_logging(level: int) -> None:
     _log.setLevel(level)
 
 
-def log_event(event: RoutingEvent) -> None:
-    """One structured line for a finished request."""
-    if _log.isEnabledFor(logging.INFO):
-        _log.info("request %s", msgspec.json.encode(event).decode())
+def log_events(events: list[RoutingEvent]) -> None:
+    """One structured line for each finished request. Their texts were masked when they were recorded."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    at = time.strftime("%Y-%m-%d %H:%M:%S")
+    lines = [f"{at} INFO    brainrouter.request {_encode(event).decode()}\n" for event in events]
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()

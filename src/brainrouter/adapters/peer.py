@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections import deque
 from pathlib import Path
 
 _UCRED = struct.Struct("iii")
 _ESTABLISHED = "01"
+RECENT = 8
 
 
 def unix_pid(connection: socket.socket) -> int | None:
@@ -22,20 +24,36 @@ def unix_pid(connection: socket.socket) -> int | None:
         return None
 
 
-def tcp_pid(host: str, port: int, local_port: int) -> int | None:
-    """The pid that owns the client's end of a loopback connection. Takes milliseconds: call it in a thread."""
-    inode = _inode(port, local_port)
-    if inode is None:
+class TcpPeers:
+    """Finds the process at the client's end of a loopback connection. Use from one thread.
+
+    A whole look through /proc takes milliseconds, so the processes that called lately are looked at first: a harness
+    opens many connections.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque(maxlen=RECENT)
+
+    def pid(self, port: int, local_port: int) -> int | None:
+        """The pid that holds the connection from `port` to our `local_port`, or None when it cannot be seen."""
+        inode = _inode(port, local_port)
+        if inode is None:
+            return None
+        wanted = f"socket:[{inode}]"
+        for pid in [*self._recent, *_numbers(Path("/proc"))]:
+            if _holds(pid, wanted):
+                if pid not in self._recent:
+                    self._recent.appendleft(pid)
+                return pid
         return None
-    wanted = f"socket:[{inode}]"
-    for entry in _numbers(Path("/proc")):
-        try:
-            for fd in os.scandir(f"/proc/{entry}/fd"):
-                if os.readlink(fd.path) == wanted:
-                    return entry
-        except OSError:
-            continue
-    return None
+
+
+def _holds(pid: int, wanted: str) -> bool:
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            return any(os.readlink(entry.path) == wanted for entry in entries)
+    except OSError:
+        return False
 
 
 def cwd_of(pid: int) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -15,8 +15,7 @@ import msgspec
 from brainrouter.wire.event import RoutingEvent
 
 SCHEMA_VERSION = 1
-QUEUE_MAX = 10_000
-BATCH_MAX = 500
+WAITING_MAX = 10_000
 KEPT_DAYS = 30
 
 _SCHEMA = """
@@ -31,37 +30,44 @@ _log = logging.getLogger("brainrouter.store")
 
 
 class EventStore:
-    """Keeps routing events for 30 days. `add` never blocks and never raises; what could not be kept is counted."""
+    """Keeps routing events for 30 days. `add` never blocks and never raises; what could not be kept is counted.
+
+    An event is on disk a moment after `add`. The caller gathers: waking a thread costs more than a request.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost = 0
         self.problem: str | None = None
-        self._queue: queue.Queue[RoutingEvent | None] = queue.Queue(QUEUE_MAX)
+        self._waiting: deque[RoutingEvent] = deque()
+        self._wake = threading.Event()
+        self._over = False
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def add(self, event: RoutingEvent) -> None:
-        """Hand an event over to be kept."""
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
-            self.lost += 1
+    def add(self, events: list[RoutingEvent]) -> None:
+        """Hand events over to be kept."""
+        if len(self._waiting) + len(events) > WAITING_MAX:
+            self.lost += len(events)
+            return
+        self._waiting.extend(events)
+        self._wake.set()
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is waiting, then stop."""
-        if not self._thread.is_alive():
-            return
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=timeout_s)
-        self._thread.join(timeout_s)
+        self._over = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     def _write(self) -> None:
         database: sqlite3.Connection | None = None
-        while True:
-            batch, over = self._batch()
+        while not self._over or self._waiting:
+            self._wake.wait()
+            self._wake.clear()
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             try:
                 database = database or _open(self.path)
                 _insert(database, batch)
@@ -73,22 +79,7 @@ class EventStore:
                 self.problem = str(error)
                 _close(database)
                 database = None
-            if over:
-                _close(database)
-                return
-
-    def _batch(self) -> tuple[list[RoutingEvent], bool]:
-        batch: list[RoutingEvent] = []
-        item = self._queue.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) >= BATCH_MAX:
-                return batch, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
+        _close(database)
 
 
 def _open(path: Path) -> sqlite3.Connection:

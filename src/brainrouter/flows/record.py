@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from brainrouter.adapters.upstream import LiveStream, Whole
@@ -11,9 +12,10 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.event import RoutingEvent
-from brainrouter.wire.prompt_text import excerpt, last_user_text
+from brainrouter.wire.prompt_text import excerpt, last_user_text, masked
 
 CLIENT_CLOSED = 499
+GATHER_S = 0.1
 
 
 class Recorder:
@@ -97,8 +99,12 @@ class Recorder:
         self._close(running)
 
     def _close(self, running: InFlight) -> None:
-        running.event.total_ms = self._since(running)
-        self._live.finish(running)
+        event = running.event
+        event.total_ms = self._since(running)
+        if event.error:
+            event.error = masked(event.error)
+        if self._live.finish(running):
+            asyncio.get_running_loop().call_later(GATHER_S, self._live.tell)
 
     def _serving(self, event: RoutingEvent, attempt: Attempt, headers: dict[str, str]) -> None:
         provider = headers.get("x-manifest-provider") if attempt.side == "cloud" else None

@@ -232,4 +232,6 @@ def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:
 
 
 def _header_text(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text[:200]
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:200]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter as TallyOf
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from brainrouter import __version__
 from brainrouter.live import Live
 from brainrouter.wire.event import RoutingEvent
 
+ANSWER_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
+DECIDE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5)
 Part = Callable[[], dict[str, Any]]
 
 
@@ -66,44 +73,75 @@ class Status:
         }
 
 
-class Metrics:
-    """Prometheus counters, fed by every finished event."""
+class Metrics(Collector):
+    """Prometheus metrics. Hearing an event costs a few additions; the families are made when somebody scrapes."""
 
     def __init__(self, live: Live) -> None:
+        self._live = live
+        self._requests: TallyOf[tuple[str, str, str, str]] = TallyOf()
+        self._tokens: TallyOf[tuple[str, str]] = TallyOf()
+        self._answer: dict[str, _Histogram] = {}
+        self._decide = _Histogram(DECIDE_BUCKETS_S)
         self._registry = CollectorRegistry()
-        labels = ["decision", "stage", "fallback", "outcome"]
-        self._requests = Counter("brainrouter_requests", "Requests answered", labels, registry=self._registry)
-        self._total = Histogram(
-            "brainrouter_answer_seconds", "Arrival to last byte", ["decision"], registry=self._registry
-        )
-        self._decide = Histogram(
-            "brainrouter_decide_seconds", "Time the decision took", registry=self._registry,
-            buckets=(0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5),
-        )  # fmt: skip
-        self._tokens = Counter(
-            "brainrouter_tokens", "Tokens by side", ["decision", "kind"], registry=self._registry
-        )
-        gauge = Gauge("brainrouter_in_flight", "Requests being answered", registry=self._registry)
-        gauge.set_function(lambda: len(live.in_flight))
+        self._registry.register(self)
 
-    def heard(self, event: RoutingEvent) -> None:
-        """Count one finished request."""
-        decision = event.decision or "none"
-        outcome = "error" if event.error else "ok"
-        self._requests.labels(
-            decision, event.stage or "none", "yes" if event.fallback else "no", outcome
-        ).inc()
-        if event.total_ms is not None:
-            self._total.labels(decision).observe(event.total_ms / 1000)
-        if event.decide_ms is not None:
-            self._decide.observe(event.decide_ms / 1000)
-        for kind, count in (("prompt", event.prompt_tokens), ("completion", event.completion_tokens)):
-            if count:
-                self._tokens.labels(decision, kind).inc(count)
+    def heard(self, events: list[RoutingEvent]) -> None:
+        """Count finished requests."""
+        for event in events:
+            decision = event.decision or "none"
+            outcome = "error" if event.error else "ok"
+            self._requests[(decision, event.stage or "none", "yes" if event.fallback else "no", outcome)] += 1
+            if event.total_ms is not None:
+                histogram = self._answer.setdefault(decision, _Histogram(ANSWER_BUCKETS_S))
+                histogram.observe(event.total_ms / 1000)
+            if event.decide_ms is not None:
+                self._decide.observe(event.decide_ms / 1000)
+            self._tokens[(decision, "prompt")] += event.prompt_tokens or 0
+            self._tokens[(decision, "completion")] += event.completion_tokens or 0
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, for prometheus_client."""
+        labels = ["decision", "stage", "fallback", "outcome"]
+        requests = CounterMetricFamily("brainrouter_requests", "Requests answered", labels=labels)
+        for label_values, count in self._requests.items():
+            requests.add_metric(label_values, count)
+        tokens = CounterMetricFamily("brainrouter_tokens", "Tokens by side", labels=["decision", "kind"])
+        for label_values, count in self._tokens.items():
+            tokens.add_metric(label_values, count)
+        answer = HistogramMetricFamily(
+            "brainrouter_answer_seconds", "Arrival to last byte", labels=["decision"]
+        )
+        for decision, histogram in self._answer.items():
+            answer.add_metric([decision], histogram.buckets(), histogram.total)
+        decide = HistogramMetricFamily("brainrouter_decide_seconds", "Time the decision took")
+        decide.add_metric([], self._decide.buckets(), self._decide.total)
+        in_flight = GaugeMetricFamily(
+            "brainrouter_in_flight", "Requests being answered", len(self._live.in_flight)
+        )
+        yield from (requests, tokens, answer, decide, in_flight)
 
     def text(self) -> bytes:
         """The metrics in Prometheus' text format."""
+        self._live.tell()
         return generate_latest(self._registry)
+
+
+class _Histogram:
+    """Counts by upper bound, in seconds."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative, as the format wants them."""
+        names = [*map(str, self._bounds), "+Inf"]
+        return list(zip(names, map(float, accumulate(self._counts)), strict=True))
 
 
 def _quantiles(ordered: list[float]) -> dict[str, float | None]:

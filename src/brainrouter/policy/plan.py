@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from brainrouter.policy.failure import CONTEXT_TOO_LONG, Failure
 from brainrouter.wire.ask import Route
@@ -32,6 +33,7 @@ class Backends:
     fallback_model: str | None
 
 
+@lru_cache(maxsize=256)
 def plan(route: Route, pinned: str | None, backends: Backends, *, may_leave: bool) -> tuple[Attempt, ...]:
     """The attempts for a request that was sent `route`, best first; empty when nothing is there.
 

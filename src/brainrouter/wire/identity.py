@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
@@ -69,14 +70,19 @@ def harness_of(headers: Mapping[str, str]) -> str | None:
     said = headers.get("x-brainrouter-harness", "")
     if _NAME.fullmatch(said):
         return said
-    agent = headers.get("user-agent", "")
-    for name, pattern in _HARNESS_AGENTS:
-        if pattern.search(agent):
-            return name
+    named = _named_by(headers.get("user-agent", ""))
+    if named:
+        return named
     for header, name in _HARNESS_SIGNS:
         if header in headers:
             return name
     return None
+
+
+@lru_cache(maxsize=256)
+def _named_by(agent: str) -> str | None:
+    """A client sends one user agent for ever: it is searched once."""
+    return next((name for name, pattern in _HARNESS_AGENTS if pattern.search(agent)), None)
 
 
 def _with_agent(session: str, headers: Mapping[str, str]) -> str:
@@ -86,11 +92,13 @@ def _with_agent(session: str, headers: Mapping[str, str]) -> str:
 
 def _from_metadata(body: Mapping[str, Raw]) -> str | None:
     """Claude Code: `metadata.user_id` is JSON text with session_id; older: it ends in `_session_<uuid>`."""
+    if "metadata" not in body:
+        return None
     try:
         user = _METADATA.decode(body["metadata"]).user_id or ""
         if user.startswith("{"):
             return _CLIENT.decode(user).session_id
-    except (KeyError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     old = _OLD_USER_ID.search(user)
     return old[1] if old else None
@@ -98,14 +106,18 @@ def _from_metadata(body: Mapping[str, Raw]) -> str | None:
 
 def _from_cache_key(body: Mapping[str, Raw]) -> str | None:
     """Codex, and omp and Droid where they are told to: `prompt_cache_key` is their session's id."""
+    if "prompt_cache_key" not in body:
+        return None
     try:
         return _TEXT.decode(body["prompt_cache_key"])
-    except (KeyError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
 def _from_client(body: Mapping[str, Raw]) -> str | None:
+    if "client_metadata" not in body:
+        return None
     try:
         return _CLIENT.decode(body["client_metadata"]).session_id
-    except (KeyError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None

@@ -43,7 +43,7 @@ class Show:
         out.print(f"  configuration  {files}")
         self._parts()
         if interactive:
-            self._daemon.live.listeners.append(self._event)
+            self._daemon.live.listeners.append(self._events)
 
     async def follow(self) -> None:
         """Say each change of a part's state, until cancelled."""
@@ -64,6 +64,10 @@ class Show:
         if ready and not self._said.get("hint"):
             self._said["hint"] = "given"
             self._console.print(_hint(self._listening.port))
+
+    def _events(self, events: list[RoutingEvent]) -> None:
+        for event in events:
+            self._event(event)
 
     def _event(self, event: RoutingEvent) -> None:
         side = event.side or event.decision or "-"

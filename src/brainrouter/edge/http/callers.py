@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from brainrouter.adapters.peer import cwd_of, tcp_pid, unix_pid
+from brainrouter.adapters.peer import TcpPeers, cwd_of, unix_pid
 from brainrouter.http1.message import Peer
 from brainrouter.live import InFlight
 
@@ -15,34 +17,35 @@ REMEMBERED = 1024
 class Callers:
     """Fills `cwd` of events. A label for the eye: nothing is ever decided by it."""
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
-        self._known: OrderedDict[int, tuple[Peer, asyncio.Task[str | None]]] = OrderedDict()
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Peer, asyncio.Future[str | None]]] = OrderedDict()
+        self._thread = ThreadPoolExecutor(1, "callers")
+        self._tcp = TcpPeers()
 
     def note(self, peer: Peer, running: InFlight) -> None:
         """Fill in the folder now if it is known, else as soon as it is."""
         held = self._known.get(id(peer))
         if held is None or held[0] is not peer:
-            held = peer, self._group.create_task(asyncio.to_thread(_cwd, peer))
+            held = peer, asyncio.get_running_loop().run_in_executor(self._thread, self._cwd, peer)
             self._known[id(peer)] = held
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        task = held[1]
-        if task.done():
-            running.event.cwd = _result(task)
+        found = held[1]
+        if found.done():
+            _fill(running, found)
         else:
-            task.add_done_callback(lambda done: _fill(running, done))
+            found.add_done_callback(partial(_fill, running))
+
+    def close(self) -> None:
+        """Look nobody up any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _cwd(self, peer: Peer) -> str | None:
+        unix = peer.kind == "unix"
+        pid = unix_pid(peer.socket) if unix else self._tcp.pid(peer.port, peer.local[1])
+        return cwd_of(pid) if pid else None
 
 
-def _fill(running: InFlight, task: asyncio.Task[str | None]) -> None:
-    running.event.cwd = _result(task)
-
-
-def _result(task: asyncio.Task[str | None]) -> str | None:
-    return None if task.cancelled() or task.exception() else task.result()
-
-
-def _cwd(peer: Peer) -> str | None:
-    unix = peer.kind == "unix"
-    pid = unix_pid(peer.socket) if unix else tcp_pid(peer.host, peer.port, peer.local[1])
-    return cwd_of(pid) if pid else None
+def _fill(running: InFlight, found: asyncio.Future[str | None]) -> None:
+    if not found.cancelled() and not found.exception():
+        running.event.cwd = found.result()
