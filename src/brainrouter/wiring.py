@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Backends
 
 EMBEDDED = "embedded llama.cpp"
+EMBEDDED_PATIENCE_S = 600.0
 NO_CLOUD = "no Manifest found: `cloud` is answered locally and marked `fallback: no cloud`"
 
 _log = logging.getLogger("brainrouter")
@@ -123,7 +125,10 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
 
     recorder = Recorder(live, "manifest", EMBEDDED if embedded else "llama-swap")
     classifier = ClassifierStart(
-        settings, cache_dir(env), busy=_local_generates(live) if embedded else _never
+        settings,
+        cache_dir(env),
+        busy=_local_generates(live) if embedded else _never,
+        after=_settled(embedded),
     )
     decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
@@ -217,6 +222,15 @@ def _first_model(live: Live) -> str | None:
     """Without a configured fallback_model: a model that is loaded, else the first one listed."""
     ready = next((model.id for model in live.local_models if model.state == "ready"), None)
     return ready or (live.local_models[0].id if live.local_models else None)
+
+
+def _settled(embedded: EmbeddedBackend | None) -> Callable[[], Awaitable[None]]:
+    async def settled() -> None:
+        if embedded is not None:
+            with contextlib.suppress(BackendUnavailable):
+                await embedded.wait_ready(EMBEDDED_PATIENCE_S)
+
+    return settled
 
 
 def _never() -> bool:

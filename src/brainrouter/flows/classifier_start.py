@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,18 @@ from brainrouter.config import Settings
 
 
 class ClassifierStart:
-    """Holds the classifier once there is one. Until then `current` is None: decisions are made without it."""
+    """Holds the classifier once there is one. Until then `current` is None: decisions are made without it.
 
-    def __init__(self, settings: Settings, cache: Path, busy: Callable[[], bool]) -> None:
+    `after` is waited for first: an embedded model that is being fetched or loaded would spoil the measuring.
+    """
+
+    def __init__(
+        self, settings: Settings, cache: Path, busy: Callable[[], bool], after: Callable[[], Awaitable[None]]
+    ) -> None:
         self._settings = settings
         self._cache = cache
         self._busy = busy
+        self._after = after
         self._detail = "waiting for its model"
         self._classifier: Classifier | None = None
 
@@ -31,6 +37,7 @@ class ClassifierStart:
         if not self._settings.decision.classifier:
             self._detail = "switched off by decision.classifier"
             return
+        await self._after()
         try:
             model = await asyncio.to_thread(self._model, configured)
         except ModelUnavailable as error:
