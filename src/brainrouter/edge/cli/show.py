@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from brainrouter import __version__
 from brainrouter.adapters.listen import Listening
@@ -23,6 +24,36 @@ _MARKS = {
 _COLOURS = {"local": "green", "cloud": "cyan"}
 
 
+class _Bar:
+    """One bar below the lines, for the step that is under way."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._label = ""
+        self._furthest = 0.0
+
+    def move(self, label: str, share: float) -> None:
+        """Show how far `label` is. It never goes back."""
+        if self._progress is None:
+            columns = (TextColumn("  [yellow]○[/] {task.description}"), BarColumn(), TaskProgressColumn())
+            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._progress.start()
+        if label != self._label:
+            for number in self._progress.task_ids:
+                self._progress.remove_task(number)
+            self._progress.add_task(escape(label), total=1.0)
+            self._label, self._furthest = label, 0.0
+        self._furthest = max(self._furthest, share)
+        self._progress.update(self._progress.task_ids[0], completed=self._furthest)
+
+    def done(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._label = None, ""
+
+
 class Show:
     """The terminal's view of a running daemon. Follows its state; changes nothing."""
 
@@ -31,6 +62,7 @@ class Show:
         self._listening = listening
         self._loaded = loaded
         self._console = Console(highlight=False, soft_wrap=True)
+        self._bar = _Bar(self._console)
         self._said: dict[str, str] = {}
 
     def serving(self, *, interactive: bool) -> None:
@@ -46,24 +78,35 @@ class Show:
             self._daemon.live.listeners.append(self._events)
 
     async def follow(self) -> None:
-        """Say each change of a part's state, until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            self._parts()
+        """Say each change of a part's state, until cancelled; a long step moves a bar where there is a terminal."""
+        try:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                self._parts()
+        finally:
+            self._bar.done()
 
     def _parts(self) -> None:
         health = self._daemon.health()
         for name in ("cloud", "local", "classifier"):
-            line = _line(name, health[name], health["setup"])
-            key = _coarse(line)
-            waiting = health[name].get("state") in ("stopped", "loading") and name not in self._said
-            if self._said.get(name) != key and not waiting:
-                self._said[name] = key
-                self._console.print(line)
+            self._part(name, health[name], health["setup"])
         ready = health["local"].get("state") in ("ready", "healthy")
         if ready and not self._said.get("hint"):
             self._said["hint"] = "given"
             self._console.print(_hint(self._listening.port))
+
+    def _part(self, name: str, part: dict[str, Any], setup: dict[str, Any]) -> None:
+        share, state = part.get("progress"), part.get("state")
+        if self._console.is_terminal and isinstance(share, float) and state not in ("ready", "healthy"):
+            self._bar.move(str(part.get("detail")), share)
+            return
+        if name == "local":
+            self._bar.done()
+        line = _line(name, part, setup)
+        waiting = state in ("stopped", "loading") and name not in self._said
+        if self._said.get(name) != _coarse(line) and not waiting:
+            self._said[name] = _coarse(line)
+            self._console.print(line)
 
     def _events(self, events: list[RoutingEvent]) -> None:
         for event in events:
