@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainrouter.policy.failure import Failure
@@ -52,11 +52,14 @@ def test_of_any_other_name_only_the_model_is_changed() -> None:
     st.dictionaries(
         st.text(max_size=8).filter(lambda name: name not in ("model", "messages")),
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner)
+            st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+            lambda inner: st.lists(inner, max_size=3),
+            max_leaves=5,
         ),
         max_size=5,
     )
 )
+@settings(max_examples=40)
 def test_fields_that_nobody_knows_arrive_as_they_were(extra: dict[str, Any]) -> None:
     known = {"stream", "tools", "stop", "n", "seed", "top_p", "top_k"}
     extra = {name: value for name, value in extra.items() if name not in known}

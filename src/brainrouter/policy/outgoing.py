@@ -68,16 +68,21 @@ def to_local(ask: Ask, attempt: Attempt, key: str | None, lean_override: str | N
     if ask.session:
         headers.append((b"x-session-id", ask.session.encode("latin-1", "replace")))
     try:
-        messages = adapt.adapt(_MESSAGES.decode(ask.body["messages"]))
-    except (ValueError, RecursionError):
+        body = _local_body(ask, attempt.model, lean_override)
+    except RecursionError:
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
+    return Outgoing(PATHS["chat"], headers, body)
+
+
+def _local_body(ask: Ask, model: str, lean_override: str | None) -> bytes:
+    messages = adapt.adapt(_MESSAGES.decode(ask.body["messages"]))
     system = adapt.system_of(messages)
     if lean.is_heavy(system):
         messages = adapt.with_system(messages, lean.lean(system, lean_override))
-    changes: dict[str, Any] = {"model": attempt.model, "messages": messages}
+    changes: dict[str, Any] = {"model": model, "messages": messages}
     if ask.stream:
         changes["stream_options"] = {**_options(ask), "include_usage": True}
-    return Outgoing(PATHS["chat"], headers, with_fields(ask.body, **changes))
+    return with_fields(ask.body, **changes)
 
 
 def _always(key: str | None) -> list[tuple[bytes, bytes]]:
