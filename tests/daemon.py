@@ -129,9 +129,6 @@ class Daemon:
     def start(self) -> Self:
         """Start and wait until it serves, and knows how both sides are."""
         self.spawn()
-        port_file = self.socket_path.with_suffix(".port")
-        eventually(lambda: (port_file.is_file() and port_file.read_text().strip()) or self._ended(), START_S)
-        self.port = int(port_file.read_text())
         eventually(self._serves, START_S, "serving")
         return self
 
@@ -251,11 +248,17 @@ class Daemon:
 
     def _serves(self) -> bool:
         try:
+            # A killed daemon leaves its port file behind: read it anew each time.
+            self.port = int(self.socket_path.with_suffix(".port").read_text())
             health = self.health()
-        except OSError:
+        except (OSError, ValueError):
             self._ended()
             return False
         return all(health[side]["state"] != "unknown" for side in ("cloud", "local"))
+
+    def must_run(self) -> None:
+        """Fail with its log when it has ended."""
+        self._ended()
 
     def _ended(self) -> bool:
         assert self.child is not None
@@ -288,6 +291,7 @@ class Stage:
 
     def clean(self) -> None:
         """Forget scripts and requests; close the breakers by good answers, else with a new daemon."""
+        self.daemon.must_run()
         for sim in (self.manifest, self.llama_swap):
             sim.reset()
             sim.listen("open")

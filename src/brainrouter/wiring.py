@@ -165,7 +165,7 @@ def _table(generate: Generate, views: Views, decide: DecideRoute) -> Routes:
     routes = Routes()
     routes.add("GET", "/health", views.health)
     routes.add("GET", "/v1/models", views.models)
-    routes.add("GET", "/v1/models/:id", views.model)
+    routes.add("GET", "/v1/models/*id", views.model)
     routes.add("POST", "/v1/chat/completions", generate.chat)
     routes.add("POST", "/api/decide", decide)
     routes.add("GET", "/api/routing-events", views.events)

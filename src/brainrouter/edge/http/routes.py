@@ -15,12 +15,14 @@ Answer = Reply | StreamReply
 Handler = Callable[[Request], Awaitable[Answer]]
 
 _PARAMETER = re.compile(r":(\w+)")
+_REST = re.compile(r"\*(\w+)$")
 _ID = r"[0-9A-Za-z_-]{1,64}"
 
 
 @dataclass(slots=True)
 class Routes:
-    """Method and path to handler. A path may end in one `:name`, which matches a short plain id."""
+    """Method and path to handler. A path may end in one `:name`, which matches a short plain id, or in one `*name`,
+    which matches all that is left."""
 
     exact: dict[str, dict[str, Handler]] = field(default_factory=dict[str, dict[str, Handler]])
     patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = field(
@@ -30,10 +32,10 @@ class Routes:
 
     def add(self, method: str, path: str, handler: Handler) -> None:
         self.templates.append((method, path))
-        if ":" not in path:
+        if ":" not in path and "*" not in path:
             self.exact.setdefault(path, {})[method] = handler
             return
-        pattern = re.compile(_PARAMETER.sub(rf"(?P<\1>{_ID})", path))
+        pattern = re.compile(_REST.sub(r"(?P<\1>.+)", _PARAMETER.sub(rf"(?P<\1>{_ID})", path)))
         self.patterns.append((pattern, {method: handler}))
 
     def find(self, path: str) -> dict[str, Handler]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -43,14 +44,14 @@ class Views:
         return Reply(200, openai_models(rows))
 
     async def model(self, request: Request) -> Answer:
-        """GET /v1/models/:id."""
-        wanted = request.path.rsplit("/", 1)[1]
+        """GET /v1/models/*id. An id may hold slashes, dots and colons, written as they are or percent-encoded."""
+        wanted = unquote(request.path.removeprefix("/v1/models/"))
         for row in self._rows():
             if row.id == wanted:
                 return as_json(
                     {"id": row.id, "object": "model", "created": row.created, "owned_by": row.owned_by}
                 )
-        return problem(request.path, 404, f"there is no model {wanted}", param="model")
+        return problem(request.path, 404, f"there is no model {wanted[:200]}", param="model")
 
     async def local_models(self, _: Request) -> Answer:
         """GET /api/models/llama-swap."""
@@ -63,7 +64,7 @@ class Views:
     async def events(self, request: Request) -> Answer:
         """GET /api/routing-events[?limit=N]: newest first."""
         asked = parse_qs(request.query).get("limit", [str(EVENTS_SHOWN)])[0]
-        if not asked.isascii() or not asked.isdigit() or not 0 < int(asked) <= 500:
+        if not re.fullmatch(r"[0-9]{1,3}", asked) or not 0 < int(asked) <= 500:
             return problem(request.path, 400, "limit must be a whole number from 1 to 500", param="limit")
         shown = list(self._live.events)[: int(asked)]
         return as_json({"events": shown, "total": self._live.counts["requests"]})
