@@ -99,7 +99,7 @@ class Daemon:
 
     def _server(self, callers: Callers) -> Server:
         limits = Limits(body_bytes=self._settings.limits.body_bytes)
-        return Server(App(self._routes(callers)), limits, server_error_body)
+        return Server(App(self._routes(callers), callers.admits), limits, server_error_body)
 
     async def _close(self) -> None:
         self.live.tell()

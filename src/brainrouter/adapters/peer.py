@@ -8,8 +8,9 @@ import struct
 from collections import deque
 from pathlib import Path
 
+from brainrouter.adapters.inet_diag import owner
+
 _UCRED = struct.Struct("iii")
-_ESTABLISHED = "01"
 RECENT = 8
 
 
@@ -34,18 +35,24 @@ class TcpPeers:
     def __init__(self) -> None:
         self._recent: deque[int] = deque(maxlen=RECENT)
 
-    def pid(self, port: int, local_port: int) -> int | None:
-        """The pid that holds the connection from `port` to our `local_port`, or None when it cannot be seen."""
-        inode = _inode(port, local_port)
-        if inode is None:
+    def pid(self, host: str, port: int, local_host: str, local_port: int) -> int | None:
+        """The pid that holds `host:port`, connected to our `local_host:local_port`; None when it cannot be seen."""
+        found = owner(host, port, local_host, local_port)
+        if found is None:
             return None
-        wanted = f"socket:[{inode}]"
+        wanted = f"socket:[{found.inode}]"
         for pid in [*self._recent, *_numbers(Path("/proc"))]:
             if _holds(pid, wanted):
                 if pid not in self._recent:
                     self._recent.appendleft(pid)
                 return pid
         return None
+
+
+def same_user(host: str, port: int, local_host: str, local_port: int) -> bool:
+    """Whether the other end of a TCP connection is ours or root's. Where the system does not say, it counts as ours."""
+    found = owner(host, port, local_host, local_port)
+    return found is None or found.uid in (os.getuid(), 0)
 
 
 def _holds(pid: int, wanted: str) -> bool:
@@ -62,21 +69,6 @@ def cwd_of(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return None
-
-
-def _inode(port: int, local_port: int) -> str | None:
-    local, remote = f":{port:04X}", f":{local_port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as lines:
-                for line in lines:
-                    fields = line.split()
-                    ours = len(fields) > 9 and fields[1].endswith(local) and fields[2].endswith(remote)
-                    if ours and fields[3] == _ESTABLISHED:
-                        return fields[9]
-        except OSError:
-            continue
-    return None
 
 
 def _numbers(folder: Path) -> list[int]:

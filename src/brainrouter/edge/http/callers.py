@@ -1,4 +1,4 @@
-"""Which folder a request came from, found once for each connection, off the event loop."""
+"""Who is calling: whether they may, and from which folder. Found once for each connection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from brainrouter.adapters.peer import TcpPeers, cwd_of, unix_pid
+from brainrouter.adapters.peer import TcpPeers, cwd_of, same_user, unix_pid
 from brainrouter.http1.message import Peer
 from brainrouter.live import InFlight
 
@@ -15,10 +15,11 @@ REMEMBERED = 1024
 
 
 class Callers:
-    """Fills `cwd` of events. A label for the eye: nothing is ever decided by it."""
+    """Keeps other users of the machine out, and fills `cwd` of events: a label for the eye, off the event loop."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Peer, asyncio.Future[str | None]]] = OrderedDict()
+        self._admitted: OrderedDict[int, tuple[Peer, bool]] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, "callers")
         self._tcp = TcpPeers()
 
@@ -36,13 +37,23 @@ class Callers:
         else:
             found.add_done_callback(partial(_fill, running))
 
+    def admits(self, peer: Peer) -> bool:
+        """Whether a TCP caller is this user (or root): the loopback port is open to everybody on the machine."""
+        held = self._admitted.get(id(peer))
+        if held is None or held[0] is not peer:
+            held = peer, same_user(peer.host, peer.port, *peer.local[:2])
+            self._admitted[id(peer)] = held
+            if len(self._admitted) > REMEMBERED:
+                self._admitted.popitem(last=False)
+        return held[1]
+
     def close(self) -> None:
         """Look nobody up any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _cwd(self, peer: Peer) -> str | None:
         unix = peer.kind == "unix"
-        pid = unix_pid(peer.socket) if unix else self._tcp.pid(peer.port, peer.local[1])
+        pid = unix_pid(peer.socket) if unix else self._tcp.pid(peer.host, peer.port, *peer.local[:2])
         return cwd_of(pid) if pid else None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from brainrouter.http1.message import Reply, Request, StreamReply
+from brainrouter.http1.message import Peer, Reply, Request, StreamReply
 from brainrouter.policy.origin import refusal
 from brainrouter.wire.ask import Dialect
 from brainrouter.wire.error_body import error_body
@@ -52,11 +52,14 @@ class Routes:
 class App:
     """What the server calls for each request: guard, look up, handle. Never raises."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, admits: Callable[[Peer], bool]) -> None:
         self._routes = routes
+        self._admits = admits
 
     async def __call__(self, request: Request) -> Answer:
         if request.peer.kind == "tcp":
+            if not self._admits(request.peer):
+                return problem(request.path, 403, "this brainrouter belongs to another user", close=True)
             refused = refusal(
                 request.method, request.headers.get, request.peer.local[1], has_body=bool(request.body)
             )
