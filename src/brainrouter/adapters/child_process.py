@@ -20,6 +20,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.25
 TERM_GRACE_S = 5.0
+OUR_WORDS = "brainrouter: "
 # Below every system's ephemeral range: an outgoing connection must not take the port before the child listens on it.
 PORTS = range(21_000, 32_000)
 
@@ -101,11 +102,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def last_line(log: Path) -> str:
-    """The last line that a child wrote to `log`, cut to what fits a status."""
+    """What a child wrote to `log` last, cut to what fits a status; a line of our own goes before native chatter."""
     with contextlib.suppress(OSError):
         lines = log.read_bytes()[-4000:].decode("utf-8", "replace").strip().splitlines()
-        if lines:
-            return lines[-1][:300]
+        ours = [line.removeprefix(OUR_WORDS) for line in lines if line.startswith(OUR_WORDS)]
+        if ours or lines:
+            return (ours or lines)[-1][:300]
     return "it said nothing"
 
 

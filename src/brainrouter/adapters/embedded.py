@@ -32,6 +32,7 @@ State = Literal["fetching", "loading", "ready", "failed", "stopped"]
 
 LOAD_TIMEOUT_S = 180.0
 POLL_S = 0.1
+ASK_TIMEOUT_S = 5.0
 CRASHES, CRASH_WINDOW_S, FIRST_WAIT_S = 3, 120.0, 0.5
 
 
@@ -177,17 +178,18 @@ class EmbeddedBackend:
         return False
 
     async def _get(self, path: str) -> tuple[int, bytes]:
-        """One HTTP/1.0 request to our own child; (0, b"") when it does not answer properly."""
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        except OSError:
-            return 0, b""
+        """One HTTP/1.0 request to our own child; (0, b"") when it does not answer properly or at once."""
+        with contextlib.suppress(OSError, ValueError, IndexError):  # a TimeoutError is an OSError
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return await self._exchange(path)
+        return 0, b""
+
+    async def _exchange(self, path: str) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             writer.write(f"GET {path} HTTP/1.0\r\nAuthorization: Bearer {self.api_key}\r\n\r\n".encode())
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
             return int(head.split(b" ", 2)[1]), body
-        except (OSError, ValueError, IndexError):
-            return 0, b""
         finally:
             writer.close()
 

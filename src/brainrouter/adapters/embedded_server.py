@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from brainrouter.adapters.child_process import die_with_parent, free_port
+from brainrouter.adapters.child_process import OUR_WORDS, die_with_parent, free_port
 
 KEY_VARIABLE = "BRAINROUTER_EMBEDDED_KEY"  # in the environment, since arguments are for all users to read
 SLOTS = 2
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
         serve(arguments)
     except (RuntimeError, ImportError) as trouble:
         mend = "; install it (Debian: apt install libgomp1)" if "libgomp" in str(trouble) else ""
-        sys.stderr.write(f"{trouble}{mend}\n")
+        sys.stderr.write(f"\n{OUR_WORDS}{trouble}{mend}\n")
         return 1
     return 0
 
