@@ -71,17 +71,24 @@ def port_file(socket_path: Path) -> Path:
 def listen(host: str, port: int, path: Path, *, any_port: bool) -> Listening:
     """Bind both sockets. Raises CannotListen. With `any_port`, the next free port stands in for one that is held."""
     lock = _lock(path)
-    tcp: socket.socket | None = None
-    try:
-        tcp = _bind_tcp(host, port, any_port=any_port)
-        unix = _bind_unix(path)
-        port_file(path).write_text(f"{tcp.getsockname()[1]}\n", encoding="ascii")
-    except BaseException:
-        if tcp is not None:
-            tcp.close()
-        os.close(lock)
-        raise
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, lock)
+        tcp = undo.enter_context(_bind_tcp(host, port, any_port=any_port))
+        unix = undo.enter_context(_bind_unix(path))
+        undo.callback(path.unlink)
+        _publish(port_file(path), tcp.getsockname()[1])
+        undo.pop_all()
     return Listening(tcp, unix, path, lock)
+
+
+def _publish(file: Path, port: int) -> None:
+    """Write the port file anew, never through a link that somebody laid there."""
+    try:
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "w") as out:
+            out.write(f"{port}\n")
+    except OSError as error:
+        raise CannotListen(f"cannot write {file}: {error.strerror}") from error
 
 
 def _lock(path: Path) -> int:
