@@ -32,12 +32,12 @@ def level_of(env: Mapping[str, str], flag: str | None) -> int:
     RUST_LOG may hold directives (`info,brainrouter=debug`); the first plain level, or the one for brainrouter, counts.
     """
     said = env.get("BRAINROUTER_LOG") or env.get("RUST_LOG") or flag or "info"
-    level = LEVELS["info"]
+    levels: dict[str, int] = {}
     for directive in said.lower().split(","):
         target, _, name = directive.rpartition("=")
-        if name.strip() in LEVELS and target.strip() in ("", "brainrouter"):
-            level = LEVELS[name.strip()]
-    return level
+        if name.strip() in LEVELS:
+            levels.setdefault(target.strip(), LEVELS[name.strip()])
+    return levels.get("brainrouter", levels.get("", LEVELS["info"]))
 
 
 def start_logging(level: int) -> None:

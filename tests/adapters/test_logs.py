@@ -1,0 +1,54 @@
+"""How much is logged, and what never is."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from brainrouter.adapters.logs import level_of, start_logging
+
+
+@pytest.mark.parametrize(
+    ("env", "flag", "level"),
+    [
+        ({}, None, 20),
+        ({}, "warn", 30),
+        ({}, "ERROR", 40),
+        ({}, "nonsense", 20),
+        ({"BRAINROUTER_LOG": "debug"}, "error", 10),
+        ({"RUST_LOG": "error"}, "debug", 40),
+        ({"BRAINROUTER_LOG": "warn", "RUST_LOG": "error"}, None, 30),
+        ({"BRAINROUTER_LOG": "", "RUST_LOG": "error"}, None, 40),
+        ({"RUST_LOG": "info,brainrouter=debug"}, None, 10),
+        ({"RUST_LOG": "brainrouter=debug,info"}, None, 10),
+        ({"RUST_LOG": "warn,debug"}, None, 30),
+        ({"RUST_LOG": "hyper=trace, warn"}, None, 30),
+        ({"RUST_LOG": "hyper=trace"}, None, 20),
+        ({"RUST_LOG": "off"}, None, 100),
+    ],
+)
+def test_the_level_is_the_environments_then_the_flags(
+    env: dict[str, str], flag: str | None, level: int
+) -> None:
+    assert level_of(env, flag) == level
+
+
+def test_keys_are_masked_at_the_sink_even_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    root, own = logging.getLogger(), logging.getLogger("brainrouter")
+    before = root.handlers[:], root.level, own.level, logging.raiseExceptions
+    try:
+        start_logging(logging.INFO)
+        own.info("with Bearer abcdefghijkl in it")
+        try:
+            raise ValueError("sk-abcdefgh12345678")
+        except ValueError:
+            own.exception("failed")
+    finally:
+        root.handlers[:], logging.raiseExceptions = before[0], before[3]
+        root.setLevel(before[1])
+        own.setLevel(before[2])
+    said = capsys.readouterr().err
+    assert "Bearer ***" in said
+    assert "sk-***" in said
+    assert "abcdefgh" not in said
