@@ -1,0 +1,83 @@
+"""What is kept on disk: written beside the path of a request, never in its way, never lost quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from pathlib import Path
+
+from brainrouter.adapters.store import KEPT_DAYS, SCHEMA_VERSION, EventStore
+from brainrouter.wire.event import RoutingEvent
+
+
+def event(number: int, at: float | None = None) -> RoutingEvent:
+    return RoutingEvent(
+        id=number, time=at or time.time(), dialect="chat", requested_model="auto", stream=False
+    )
+
+
+def kept(path: Path) -> list[int]:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return [row[0] for row in database.execute("select id from events order by id")]
+
+
+def write(path: Path, *events: RoutingEvent) -> EventStore:
+    store = EventStore(path)
+    store.start()
+    store.add(list(events))
+    store.close()
+    return store
+
+
+def test_what_was_added_is_there_after_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "b.db"
+    assert write(path, *map(event, range(1200))).lost == 0
+    assert kept(path) == list(range(1200))
+    assert path.stat().st_mode & 0o777 == 0o600
+    write(path, event(5000))
+    assert kept(path)[-1] == 5000
+
+
+def test_old_events_go_and_young_ones_stay(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    write(
+        path,
+        event(1, time.time() - (KEPT_DAYS + 1) * 86_400),
+        event(2, time.time() - (KEPT_DAYS - 1) * 86_400),
+    )
+    write(path)
+    write(path, event(3))
+    assert kept(path) == [2, 3]
+
+
+def test_a_damaged_database_is_laid_aside_with_all_of_it(tmp_path: Path) -> None:
+    rubbish = b"this is no database, but it is long enough to look like one" * 20
+    path = tmp_path / "b.db"
+    path.write_bytes(rubbish)
+    store = write(path, event(1))
+    assert (store.lost, kept(path)) == (0, [1])
+    (aside,) = tmp_path.glob("b.db.broken-*")
+    assert aside.read_bytes() == rubbish
+
+
+def test_a_database_of_a_newer_version_is_left_alone_and_the_loss_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    write(path, event(1))
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"pragma user_version={SCHEMA_VERSION + 1}")
+    store = write(path, event(2))
+    assert store.lost == 1
+    assert "newer" in (store.problem or "")
+    assert kept(path) == [1]
+
+
+def test_a_folder_that_cannot_be_written_is_counted_and_raises_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = write(tmp_path / "file" / "b.db", event(1), event(2))
+    assert store.lost == 2
+    assert store.problem
+
+
+def test_a_store_that_was_never_started_closes_at_once(tmp_path: Path) -> None:
+    EventStore(tmp_path / "b.db").close()
