@@ -1,14 +1,4 @@
-"""One client connection: requests in order, one answer at a time, deadlines, back-pressure.
-
-When is a client gone? `connection_lost` is certain. An EOF is not: after a close() and after shutdown(SHUT_WR) the
-same FIN arrives. A harness never half-closes, and its leaving must reach the upstream within 50 ms; `nc` half-closes
-and wants its answer. So, when a request is in flight at EOF:
-- on a Unix socket poll() tells the two apart at once;
-- on TCP the answer has PROBE_S to finish. Then something is written that a living client skips: before any head
-  `100 Continue`, inside a chunked stream a leading zero of the next chunk's size. A closed socket answers it with a
-  reset, which shows in poll() PROBE_S later; a half-closed one does not;
-- HTTP/1.0 knows neither: there EOF means gone.
-"""
+"""One client connection: requests in order, one answer at a time, deadlines, back-pressure."""
 
 import asyncio
 from collections import deque
@@ -18,11 +8,11 @@ from brainrouter.http1.answer import Answer, House, Outcome
 from brainrouter.http1.deadline import Deadline
 from brainrouter.http1.errors import Refused
 from brainrouter.http1.framing import CLOSE, CONTINUE, whole_head
+from brainrouter.http1.leaving import PROBE_S, hung_up, reset_on_close
 from brainrouter.http1.message import Peer, Request
-from brainrouter.http1.peer import hung_up, peer_of, reset_on_close
+from brainrouter.http1.peer import peer_of
 from brainrouter.http1.request_reader import RequestReader
 
-PROBE_S = 0.01
 HIGH_WATER, LOW_WATER = (
     64 * 1024,
     16 * 1024,
@@ -75,7 +65,7 @@ class ServerConnection(asyncio.Protocol):
         self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold)
         self._deadline = Deadline(house.limits, house.loop.time())
         if not house.joined(self):
-            self._refuse(Refused(503, "too many connections"))
+            self._refuse(Refused(503, "the server takes no more connections now"))
 
     def data_received(self, data: bytes) -> None:
         """Bytes; after the last request that will be answered they are swallowed."""
@@ -111,6 +101,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Certainly gone."""
         self._gone()
+        self._reader.drop()  # the connection is part of a cycle, and may stay a while; a large body should not
         self._house.held -= self._held
         self._held = 0
         self._house.left(self)
@@ -196,7 +187,7 @@ class ServerConnection(asyncio.Protocol):
         self._read(True)
 
     def _read(self, on: bool) -> None:
-        if on is not self._reading and not self._lost and not self._eof:
+        if on is not self._reading and not self._eof and not self._transport.is_closing():
             self._reading = on
             if on:
                 self._deadline.rest()  # what came late was late because of us
@@ -227,6 +218,8 @@ class ServerConnection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Say why, close our side, and swallow what still comes for a while: a reset would eat the words."""
         self._stopped = True
+        if self._transport.is_closing():
+            return
         body, kind = self._house.error_body(refused.status, refused.message, "")
         more = (("retry-after", "1"),) if refused.status == 503 else ()
         self._transport.write(whole_head(refused.status, kind, more, len(body), CLOSE) + body)
@@ -252,7 +245,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _probe(self) -> None:
-        """See the module's words on half-close."""
+        """The answer did not finish after the EOF: is anybody there? See `leaving`."""
         answer = self._answer
         if self._lost or answer is None:
             return

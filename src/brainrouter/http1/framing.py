@@ -73,10 +73,11 @@ def stream_head(
 
 def request_pieces(origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes) -> list[bytes]:
     """The bytes of a request. Raises ValueError for what would break its framing."""
-    lines = [b"%b: %b\r\n" % line for line in headers]
+    lines = [b": ".join(line) for line in headers]
     length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
     start = f"{method} {path} HTTP/1.1\r\nhost: ".encode("ascii")
-    head = b"%b%b\r\n%b%b\r\n" % (start, origin.authority, length, b"".join(lines))
+    last = b"\r\n\r\n" if lines else b"\r\n"
+    head = b"%b%b\r\n%b%b%b" % (start, origin.authority, length, b"\r\n".join(lines), last)
     ends = len(lines) + (4 if length else 3)
     low = head.lower()
     if (

@@ -15,23 +15,12 @@ import httptools
 from brainrouter.http1.errors import Refused
 from brainrouter.http1.limits import Limits
 from brainrouter.http1.message import Headers, Peer, Request
+from brainrouter.http1.names import names
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 Deliver = Callable[[Request, bool, bool], bool]
 
-_names: dict[bytes, bytes] = {}
-_NAMES_MAX = 1024
 _PARTS_MAX = 1024  # a body in two-byte chunks would cost 30 times its size as a list of pieces
-
-
-def known_name(name: bytes) -> bytes:
-    """The lower-case name, remembered: looking one up is cheaper than making it. Empty when it holds an `_`."""
-    if b"_" in name:
-        return b""
-    low = name.lower()
-    if len(_names) < _NAMES_MAX:
-        _names[name] = low
-    return low
 
 
 class RequestReader:
@@ -140,11 +129,11 @@ class RequestReader:
         rest = b""
         if len(data) > left:
             data, rest = data[:left], data[left:]
-        self._keep_part(data)
+        self.on_body(data)
         self._body_left = left - len(data)
         if self._body_left == 0:
             self._parser = httptools.HttpRequestParser(self)
-            self._complete()
+            self.on_message_complete()
         return b"" if self._last else rest
 
     # httptools calls these; raising stops it
@@ -154,50 +143,19 @@ class RequestReader:
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        low = _names.get(name) or known_name(name)
+        low = names[name]
         if not low:
             self._refuse(400, "header names may not contain an underscore")
         self._items.append((low, value.rstrip()))
 
     def on_headers_complete(self) -> None:
-        self._check_head()
-
-    def on_body(self, part: bytes) -> None:
-        self._keep_part(part)
-
-    def on_message_complete(self) -> None:
-        self._complete()
-
-    # inside
-
-    def _refuse(self, status: int, message: str) -> NoReturn:
-        self._refused = Refused(status, message)
-        raise self._refused
-
-    def _keep_part(self, part: bytes) -> None:
-        size = len(part)
-        if self._size + size > self._limits.body_bytes:
-            self._refuse(413, "the request body is too large")
-        self._size += size
-        if not self._hold(size):
-            self._refuse(503, "the server holds too many request bodies")
-        parts = self._parts
-        parts.append(part)
-        if len(parts) == _PARTS_MAX:
-            if self._bulk is None:
-                self._bulk = bytearray()
-            self._bulk += b"".join(parts)
-            parts.clear()
-
-    def _check_head(self) -> None:
         limits = self._limits
         items = self._items
         parser = self._parser
         if len(items) > limits.header_count:
             self._refuse(431, "too many header lines")
-        if (
-            self._block > limits.head_bytes or self._fed > limits.head_bytes
-        ) and self._head_size() > limits.head_bytes:
+        fed = max(self._block, self._fed)
+        if fed > limits.head_bytes and self._head_size() > limits.head_bytes:
             self._refuse(431, "the request head is too large")
         version = parser.get_http_version()
         self._old = version != "1.1"
@@ -208,7 +166,7 @@ class RequestReader:
             self._refuse(501, "this method is not spoken here")
         if (
             self._old and self._method == "OPTIONS"
-        ):  # llhttp calls RTSP/1.0 version 1.0 as well; no other method passes
+        ):  # llhttp takes RTSP/1.0 for 1.0; others of its methods fail
             self._refuse(505, "OPTIONS needs HTTP/1.1")
         if self._target[:1] != b"/" or b"#" in self._target:
             self._refuse(400, "the request target must be a path")
@@ -225,6 +183,39 @@ class RequestReader:
         self._items = []  # trailers land here and are dropped
         self.arrived = monotonic()
         self.in_body = True
+
+    def on_body(self, part: bytes) -> None:
+        size = len(part)
+        if self._size + size > self._limits.body_bytes:
+            self._refuse(413, "the request body is too large")
+        self._size += size
+        if not self._hold(size):
+            self._refuse(503, "the server holds too many request bodies")
+        parts = self._parts
+        parts.append(part)
+        if len(parts) == _PARTS_MAX:
+            if self._bulk is None:
+                self._bulk = bytearray()
+            self._bulk += b"".join(parts)
+            parts.clear()
+
+    def on_message_complete(self) -> None:
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._bulk is not None:
+            body = bytes(self._bulk + body)
+        path, _, query = self._target.decode("ascii").partition("?")
+        request = Request(self._method, path, query, self._headers, body, self._peer, self.arrived)
+        self._last = not self._keep
+        self._reset()
+        if not self._deliver(request, self._keep, self._old):
+            self._refuse(400, "too many pipelined requests")
+
+    # inside
+
+    def _refuse(self, status: int, message: str) -> NoReturn:
+        self._refused = Refused(status, message)
+        raise self._refused
 
     def _check_body(self, first: dict[bytes, bytes]) -> None:
         coding = first.get(b"transfer-encoding")
@@ -246,15 +237,3 @@ class RequestReader:
 
     def _head_size(self) -> int:
         return len(self._target) + 14 + sum(len(name) + len(value) + 4 for name, value in self._items)
-
-    def _complete(self) -> None:
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if self._bulk is not None:
-            body = bytes(self._bulk + body)
-        path, _, query = self._target.decode("ascii").partition("?")
-        request = Request(self._method, path, query, self._headers, body, self._peer, self.arrived)
-        self._last = not self._keep
-        self._reset()
-        if not self._deliver(request, self._keep, self._old):
-            self._refuse(400, "too many pipelined requests")

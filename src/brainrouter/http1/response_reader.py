@@ -6,6 +6,7 @@ import httptools
 
 from brainrouter.http1.errors import Broken
 from brainrouter.http1.message import Headers
+from brainrouter.http1.names import names
 
 HEAD_BYTES_MAX = 64 * 1024
 _NO_BODY = frozenset({204, 304})
@@ -72,7 +73,7 @@ class ResponseReader:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._items.append((name.lower(), value.rstrip()))
+        self._items.append((names[name] or name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         if self.complete:
