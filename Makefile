@@ -11,7 +11,7 @@ run: ## set up when needed, then start brainrouter
 setup: ## leave .venv/bin/brainrouter ready
 	@exec sh scripts/setup
 
-test: ## the checks and every test that needs only Python, npm and Go
+test: ## the checks and every test that needs only Python
 	@exec sh scripts/test $(ARGS)
 
 e2e: ## the tests in a real browser (installs Chromium by apt as root)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from brainrouter.adapters.classifier import Classifier
-from brainrouter.adapters.model_file import ModelUnavailable, embedded_model
+from brainrouter.adapters.model_fetch import fetched_model
+from brainrouter.adapters.model_file import ModelUnavailable
 from brainrouter.config import Settings
 
 
@@ -23,6 +23,8 @@ class ClassifierStart:
     ) -> None:
         self._settings = settings
         self._cache = cache
+        named = settings.bonsai.model_path
+        self._configured = Path(named).expanduser() if named else None
         self._busy = busy
         self._after = after
         self._detail = "waiting for its model"
@@ -33,18 +35,17 @@ class ClassifierStart:
 
     async def run(self) -> None:
         """Get the model (configured, else embedded) and start the worker. Never raises for a bad model."""
-        configured = self._settings.bonsai.model_path
         if not self._settings.decision.classifier:
             self._detail = "switched off by decision.classifier"
             return
         await self._after()
         try:
-            model = await asyncio.to_thread(self._model, configured)
-        except ModelUnavailable as error:
+            model = await self._model()
+        except (ModelUnavailable, OSError) as error:
             self._detail = f"off: {error}"
             return
         deadline_s = self._settings.decision.deadline_ms / 1000
-        classifier = Classifier(model, deadline_s=deadline_s, embedded=configured is None, busy=self._busy)
+        classifier = Classifier(model, deadline_s=deadline_s, embedded=self._configured is None, busy=self._busy)
         await classifier.start()
         self._classifier = classifier
 
@@ -59,8 +60,10 @@ class ClassifierStart:
         if self._classifier is not None:
             await self._classifier.close()
 
-    def _model(self, configured: str | None) -> Path:
-        return Path(configured).expanduser() if configured else embedded_model(self._cache, self._progress)
+    async def _model(self) -> Path:
+        if self._configured is not None:
+            return self._configured
+        return await fetched_model(self._cache, self._progress)
 
     def _progress(self, label: str, share: float | None) -> None:
         self._detail = label if share is None else f"{label} {share:.0%}"
