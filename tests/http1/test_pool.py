@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from brainrouter.http1.client import Client
-from brainrouter.http1.errors import Broken
+from brainrouter.http1.client import Client, Origin
+from brainrouter.http1.errors import Broken, UpstreamError
 from brainrouter.http1.message import Reply, Request, Sink, StreamReply
 from tests.http1.rig import Upstream, Wire, client, hear, run, served, until, upstream, wire
 
@@ -105,6 +105,25 @@ def test_a_request_on_a_fresh_connection_never_goes_twice():
             assert far.connections == 1
 
     run(main())
+
+
+@loops
+def test_an_upstream_that_hangs_up_on_connecting_is_broken_and_leaves_nothing(loop: str):
+    class HangUp(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.abort()  # type: ignore[attr-defined]
+
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(HangUp, "127.0.0.1", 0)
+        origin = Origin("http", "127.0.0.1", server.sockets[0].getsockname()[1])
+        async with client() as near:
+            for _ in range(30):
+                with pytest.raises(UpstreamError):
+                    await near.request(origin, "GET", "/", [], first_byte_s=5)
+            await until(lambda: near.connections == 0)
+        server.close()
+
+    run(main(), loop)
 
 
 def test_a_request_never_goes_twice_once_a_byte_of_its_answer_came():

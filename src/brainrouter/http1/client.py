@@ -138,7 +138,8 @@ class Client:
             ) from None
         except (OSError, ssl.SSLError, UnicodeError) as error:
             raise ConnectFailed(f"no connection to {origin.host}:{origin.port}: {error}") from error
-        self._links.add(link)
+        if link.error is None:  # else it is lost already, and was forgotten before it was known
+            self._links.add(link)
         if self._sweeper is None:
             self._sweeper = loop.call_later(TICK_S, self._sweep)
         return link

@@ -41,6 +41,9 @@ class Link(asyncio.Protocol):
 
     def send(self, pieces: list[bytes], first_byte_s: float, *, head_only: bool) -> "asyncio.Future[None]":
         """Begin an exchange. The future ends with the response's head, or raises UpstreamError."""
+        if self.transport.is_closing():
+            message = "the connection was closed before the request could be sent"
+            raise Broken(message)
         self.reader.restart(head_only=head_only)
         self.untouched = True
         self._deadline = self._loop.time() + first_byte_s
