@@ -91,6 +91,10 @@ class Live:
     def breaker(self, name: str) -> Breaker:
         return self.breakers.get(name) or Breaker()
 
+    def sees(self, model: str) -> bool:
+        """Whether a local model is known to see images."""
+        return any(known.vision for known in self.local_models if known.id == model)
+
     def set_local_models(self, models: list[LocalModel]) -> None:
         """Replace what the local backend offers; names map keys and aliases to keys."""
         self.local_models = models

@@ -132,7 +132,9 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     )
     decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
-    relay = Relay(live, decider, backends, cloud, local, recorder, lean_file.text)
+    relay = Relay(
+        live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols
+    )
     watch = BackendWatch(live, cloud, local)
     metrics = Metrics(live)
     store = EventStore(_state_dir(env) / "brainrouter.db")
@@ -167,6 +169,8 @@ def _table(generate: Generate, views: Views, decide: DecideRoute) -> Routes:
     routes.add("GET", "/v1/models", views.models)
     routes.add("GET", "/v1/models/*id", views.model)
     routes.add("POST", "/v1/chat/completions", generate.chat)
+    routes.add("POST", "/v1/messages", generate.messages)
+    routes.add("POST", "/v1/responses", generate.responses)
     routes.add("POST", "/api/decide", decide)
     routes.add("GET", "/api/routing-events", views.events)
     routes.add("GET", "/api/routing-stats", views.stats)

@@ -101,6 +101,14 @@ def test_after_the_last_attempt_the_failure_is_the_answer() -> None:
 
 
 def test_what_the_caller_did_wrong_is_never_counted_against_an_upstream() -> None:
-    innocent = {"refused", "context_too_long", "unknown_model", "unauthorised", "breaker_open", "busy"}
+    innocent = {
+        "refused",
+        "context_too_long",
+        "unknown_model",
+        "unauthorised",
+        "breaker_open",
+        "busy",
+        "not_translatable",
+    }
     assert {kind.name for kind in KINDS if not kind.trips} == innocent | {"total_timeout"}
     assert {kind.name for kind in KINDS if not kind.falls_back} == {"refused", "context_too_long"}

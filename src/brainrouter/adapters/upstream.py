@@ -17,7 +17,9 @@ from brainrouter.policy.outgoing import Outgoing
 from brainrouter.policy.stream_failure import failure_in_stream, failure_in_whole
 from brainrouter.policy.upstream_error import failure_of
 from brainrouter.wire.ask import Dialect, Route
+from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.disguise import disguised
+from brainrouter.wire.inward import Inward
 from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import Facts, facts_of
@@ -56,8 +58,11 @@ class Upstream:
         self.side: Route = side
         self.timeouts = timeouts
 
-    async def whole(self, out: Outgoing, dialect: Dialect) -> Whole:
-        """Ask for a whole answer. Raises Failure; only the total budget limits how long it may take."""
+    async def whole(self, out: Outgoing, inward: Inward | None = None) -> Whole:
+        """Ask for a whole answer. Raises Failure; only the total budget limits how long it may take.
+
+        `inward` turns the answer into the caller's dialect, where the upstream was spoken to in another.
+        """
         total_s = self.timeouts.total_s
         try:
             async with asyncio.timeout(total_s):
@@ -69,9 +74,10 @@ class Upstream:
                     response.close()
         except TimeoutError:
             raise Failure(kinds.TOTAL_TIMEOUT, f"no whole answer within {total_s:g} s") from None
-        return self._checked(response.status, headers, body, dialect)
+        answer = self._checked(response.status, headers, body, out.dialect)
+        return answer if inward is None else self._translated(answer, inward)
 
-    async def stream(self, out: Outgoing, dialect: Dialect) -> LiveStream:
+    async def stream(self, out: Outgoing, inward: Inward | None = None) -> LiveStream:
         """Open a stream and wait for its first real event. Raises Failure; the caller must close what it gets."""
         first_byte_s = self.timeouts.first_byte_s
         response: Response | None = None
@@ -79,7 +85,7 @@ class Upstream:
             async with asyncio.timeout(first_byte_s):
                 response = await self._send(out, first_byte_s)
                 headers = await self._accepted(response)
-                live = LiveStream(response, headers, dialect, self.side, self.timeouts)
+                live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
                 return live
         except TimeoutError:
@@ -148,6 +154,13 @@ class Upstream:
             raise found
         return Whole(status, headers, body, facts)
 
+    def _translated(self, answer: Whole, inward: Inward) -> Whole:
+        try:
+            body = inward.whole(answer.facts.head)
+        except BadAnswer as bad:
+            raise Failure(kinds.MALFORMED, f"the {self.side} side sent an answer in pieces: {bad}") from bad
+        return Whole(answer.status, answer.headers, body, answer.facts)
+
 
 class _Ended(Exception):
     """The stream said that it failed: nothing more of it is wanted."""
@@ -156,7 +169,7 @@ class _Ended(Exception):
 class _Piece:
     """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
 
-    __slots__ = ("_decode", "_heard", "_now", "_progress", "_sink", "_stall_s", "_watch")
+    __slots__ = ("_decode", "_heard", "_inward", "_now", "_progress", "_sink", "_stall_s", "_watch")
 
     def __init__(
         self,
@@ -165,14 +178,10 @@ class _Piece:
         sink: Sink,
         heard: Callable[[int], None],
         stall_s: float,
+        inward: Inward | None,
     ) -> None:
-        self._watch, self._decode, self._sink, self._heard, self._stall_s = (
-            watch,
-            decode,
-            sink,
-            heard,
-            stall_s,
-        )
+        self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
+        self._stall_s, self._inward = stall_s, inward
         self._now = asyncio.get_running_loop().time
         self._progress = self._now()
 
@@ -180,7 +189,7 @@ class _Piece:
         out = self._watch.feed(self._decode(data))
         if out:
             self._heard(len(out))
-            self._sink.write(out)
+            self.send(out)
         if self._watch.failure is not None:
             raise _Ended
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
@@ -189,12 +198,30 @@ class _Piece:
         elif self._now() - self._progress > self._stall_s and not self._sink.paused:
             raise IdleTimeout("only heartbeats came")
 
+    def send(self, out: bytes) -> None:
+        """Write what the upstream said, in the caller's dialect."""
+        told = out if self._inward is None or not out else self._inward.feed(out)
+        if told:
+            self._sink.write(told)
+
+    def end(self) -> None:
+        """Write what completes the answer in the caller's dialect, if that is still to be said."""
+        told = b"" if self._inward is None else self._inward.end()
+        if told:
+            self._sink.write(told)
+
 
 class LiveStream:
     """A stream that has begun: what was held back until that was known, and the rest as it comes."""
 
     def __init__(
-        self, response: Response, headers: dict[str, str], dialect: Dialect, side: Route, timeouts: Timeouts
+        self,
+        response: Response,
+        headers: dict[str, str],
+        dialect: Dialect,
+        side: Route,
+        timeouts: Timeouts,
+        inward: Inward | None = None,
     ) -> None:
         self.headers = headers
         self.watch = StreamWatch(dialect, local=side == "local")
@@ -204,6 +231,7 @@ class LiveStream:
         self._timeouts = timeouts
         self._decode = _decoder(headers)
         self._held: list[bytes] = []
+        self._inward = inward
 
     async def begin(self) -> None:
         """Read until the first real event. Raises Failure when the stream turns out to be none."""
@@ -226,24 +254,36 @@ class LiveStream:
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
-        relay = _Piece(watch, self._decode, sink, heard, stall_s)
-        sink.write(b"".join(self._held))
-        self._held.clear()
+        relay = _Piece(watch, self._decode, sink, heard, stall_s, self._inward)
         try:
             async with asyncio.timeout(self._timeouts.total_s):
+                relay.send(b"".join(self._held))
+                self._held.clear()
                 await self._response.pipe(relay, sink, stall_s)
         except TimeoutError:
-            if watch.complete:
-                return None
-            return Failure(kinds.TOTAL_TIMEOUT, f"the answer took longer than {self._timeouts.total_s:g} s")
+            if not watch.complete:
+                what = f"the answer took longer than {self._timeouts.total_s:g} s"
+                return Failure(kinds.TOTAL_TIMEOUT, what)
         except _Ended:
             return failure_in_stream(None, watch)
+        except BadAnswer as bad:
+            return Failure(kinds.MALFORMED, f"the {self._side} side sent an answer in pieces: {bad}")
         except (UpstreamError, BadEncoding) as error:
-            return None if watch.complete else self._broken(error)
-        tail = watch.end()
-        if tail:
-            sink.write(tail)
-        return failure_in_stream(None, watch)
+            if not watch.complete:
+                return self._broken(error)
+        return self._end(relay)
+
+    def _end(self, relay: _Piece) -> Failure | None:
+        """The upstream said all it will: pass on what is left, and judge the whole."""
+        failure: Failure | None = None
+        try:
+            relay.send(self.watch.end())
+            failure = failure_in_stream(None, self.watch)
+            if failure is None:
+                relay.end()
+        except BadAnswer as bad:
+            failure = Failure(kinds.MALFORMED, f"the {self._side} side sent an answer in pieces: {bad}")
+        return failure
 
     def close(self) -> None:
         """Let the upstream go: at once when its answer was not read whole."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
@@ -14,10 +16,12 @@ from brainrouter.policy import breaker as breakers
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.model_name import Intent, intent_of
-from brainrouter.policy.outgoing import Outgoing, to_cloud, to_local
+from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt, Backends, next_after, plan
-from brainrouter.wire.ask import Ask
+from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.error_body import error_frame
+from brainrouter.wire.inward import Inward, Stamp
+from brainrouter.wire.translate import inward
 
 Decide = Callable[[Ask, Intent], Awaitable[Verdict]]
 
@@ -51,6 +55,7 @@ class Relay:
         local: Side | None,
         recorder: Recorder,
         lean_override: Callable[[], str | None] = lambda: None,
+        cloud_speaks: Collection[Dialect] = DIALECTS,
     ) -> None:
         self._live = live
         self._decide = decide
@@ -58,6 +63,7 @@ class Relay:
         self._sides = {"cloud": cloud, "local": local}
         self._recorder = recorder
         self._lean_override = lean_override
+        self._cloud_speaks = frozenset(cloud_speaks)
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -99,17 +105,20 @@ class Relay:
             if side.ready is not None:
                 await side.ready()
             out = self._outgoing(ask, intent, attempt, side)
+            back = self._back(out, attempt)
             if not ask.stream:
-                whole = await side.upstream.whole(out, ask.dialect)
+                whole = await side.upstream.whole(out, back)
                 self._succeeded(attempt)
                 settled = True
                 self._recorder.whole(running, attempt, whole)
                 return WholeAnswer(whole, explain(running, attempt))
-            stream = await side.upstream.stream(out, ask.dialect)
+            stream = await side.upstream.stream(out, back)
             settled = True
             self._recorder.begun(running, attempt, stream)
             return Running(self, ask, attempt, stream, running)
         except Failure as failure:
+            if attempt.side == "local" or ask.dialect not in self._cloud_speaks:
+                failure.body = None  # its words are in another dialect than the caller's
             self._failed(attempt, failure)
             settled = True
             raise
@@ -133,8 +142,16 @@ class Relay:
 
     def _outgoing(self, ask: Ask, intent: Intent, attempt: Attempt, side: Side) -> Outgoing:
         if attempt.side == "local":
-            return to_local(ask, attempt, side.key, self._lean_override())
-        return to_cloud(ask, attempt, side.key)
+            vision = self._live.sees(attempt.model)
+            return to_local(ask, attempt, side.key, self._lean_override(), vision=vision)
+        return to_cloud(ask, attempt, side.key, self._cloud_speaks)
+
+    def _back(self, out: Outgoing, attempt: Attempt) -> Inward | None:
+        """What turns the answer into the caller's dialect, where the upstream is spoken to in another."""
+        if out.translated is None:
+            return None
+        stamp = Stamp(secrets.token_hex(12), int(time.time()), attempt.model)
+        return inward(out.translated, stamp)
 
     def _succeeded(self, attempt: Attempt) -> None:
         self._live.breakers[attempt.breaker] = breakers.succeeded(self._live.breaker(attempt.breaker))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 Message = dict[str, Any]
+IMAGE_PARTS = frozenset(("image_url", "input_image", "image"))
+NO_VISION = "[an image was left out: this model cannot see images]"
 SYSTEM_ROLES = ("system", "developer")
 
 
@@ -41,6 +43,31 @@ def adapt(messages: list[Message]) -> list[Message]:
     if waiting:
         adapted.append({"role": "user", "content": "\n\n".join(waiting)})
     return adapted
+
+
+def without_images(messages: list[Message]) -> list[Message]:
+    """The same conversation for a model that cannot see: words in the place of each image.
+
+    A server refuses an image for such a model, and goes on refusing at every later turn that repeats it.
+    """
+    return [_without_images(message) for message in messages]
+
+
+def _without_images(message: Message) -> Message:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    parts = cast("list[Any]", content)
+    if not any(map(_is_image, parts)):
+        return message
+    return {
+        **message,
+        "content": [{"type": "text", "text": NO_VISION} if _is_image(part) else part for part in parts],
+    }
+
+
+def _is_image(part: Any) -> bool:
+    return isinstance(part, dict) and cast("dict[str, Any]", part).get("type") in IMAGE_PARTS
 
 
 def text_of(content: object) -> str:

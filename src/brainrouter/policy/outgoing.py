@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,9 +12,13 @@ from brainrouter.policy import adapt, lean
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Attempt
-from brainrouter.wire.ask import Ask
-from brainrouter.wire.json_body import with_fields
+from brainrouter.wire.ask import Ask, Dialect
+from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
+from brainrouter.wire.json_body import BadBody, with_fields
+from brainrouter.wire.native import native_body
+from brainrouter.wire.translate import to_chat
 
+DIALECTS: tuple[Dialect, ...] = ("chat", "messages", "responses")
 PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}
 
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Any]])
@@ -27,62 +32,132 @@ _NOT_FORWARDED = frozenset(
         "x-forwarded-proto", "x-real-ip", "x-session-key",
     }
 )  # fmt: skip
+# Said of the caller's own dialect: meaningless or refused in another.
+_NATIVE_PREFIXES = (b"anthropic-", b"openai-", b"x-codex-", b"x-stainless-")
+# What only llama.cpp takes.
+_LOCAL_ONLY = frozenset({"top_k"})
+MANIFEST_KEY_PREFIX = "mnfst_"
 _NOT_FORWARDED_PREFIXES = ("sec-", "x-brainrouter-", "access-control-")
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request to an upstream. `path` is relative to the upstream's base path."""
+    """One request to an upstream. `path` is relative to the upstream's base path.
+
+    `dialect` is what the upstream is spoken to in. `translated` is set where that is not the caller's: what turns the
+    answer back.
+    """
 
     path: str
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    dialect: Dialect
+    translated: ChatRequest | None = None
 
 
-def to_cloud(ask: Ask, attempt: Attempt, key: str | None) -> Outgoing:
-    """The caller's own request with the model set: body and headers otherwise as they came.
+def to_cloud(
+    ask: Ask, attempt: Attempt, key: str | None, protocols: Collection[Dialect] = DIALECTS
+) -> Outgoing:
+    """The caller's own request with the model set: body, query and headers otherwise as they came.
 
     Manifest reads the key from Authorization only, and keeps a conversation on one provider by x-session-key
-    (reference: Manifest's agent-key guard and momentum).
+    (reference: Manifest's agent-key guard and momentum). Where the cloud does not speak the caller's dialect, the
+    request is said in chat completions. Raises Failure for one that cannot be.
     """
+    translated = None if ask.dialect in protocols else _translated(ask)
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in ask.headers.items()
         if name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES)
     ]
-    headers += _always(key)
+    if translated is not None:
+        headers = [(name, value) for name, value in headers if not name.startswith(_NATIVE_PREFIXES)]
+    headers += _always(key or _own_key(ask.headers))
     if ask.session:
         headers.append((b"x-session-key", ask.session.encode("latin-1", "replace")))
-    body = ask.raw if ask.model == attempt.model else with_fields(ask.body, model=attempt.model)
-    return Outgoing(PATHS[ask.dialect], headers, body)
+    if translated is not None:
+        messages = [_without_reasoning(message) for message in adapt.adapt(translated.messages)]
+        fields = {name: value for name, value in translated.fields.items() if name not in _LOCAL_ONLY}
+        body = _chat_body(ask, attempt.model, messages, fields)
+        return Outgoing(PATHS["chat"], headers, body, "chat", translated)
+    body = native_body(ask, attempt.model)
+    path = PATHS[ask.dialect] + (f"?{ask.query}" if ask.query else "")
+    return Outgoing(path, headers, body, ask.dialect)
 
 
-def to_local(ask: Ask, attempt: Attempt, key: str | None, lean_override: str | None) -> Outgoing:
+def to_local(
+    ask: Ask, attempt: Attempt, key: str | None, lean_override: str | None, *, vision: bool = True
+) -> Outgoing:
     """The request as a local chat template takes it: roles adapted, heavy system prose replaced, usage asked for.
 
-    Raises Failure for messages that pass as bytes but cannot be taken apart (nested to the very limit).
+    A model without `vision` is told of images in place of being shown them. Raises Failure for messages that pass as
+    bytes but cannot be taken apart (nested to the very limit) or said in chat completions.
     """
     headers = [(b"accept", b"application/json"), *_always(key)]
     if key:
         headers.append((b"x-api-key", key.encode("latin-1")))
     if ask.session:
         headers.append((b"x-session-id", ask.session.encode("latin-1", "replace")))
+    translated = None if ask.dialect == "chat" else _translated(ask)
     try:
-        body = _local_body(ask, attempt.model, lean_override)
+        body = _local_body(ask, translated, attempt.model, lean_override, vision)
     except RecursionError:
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
-    return Outgoing(PATHS["chat"], headers, body)
+    return Outgoing(PATHS["chat"], headers, body, "chat", translated)
 
 
-def _local_body(ask: Ask, model: str, lean_override: str | None) -> bytes:
-    messages = adapt.adapt(_MESSAGES.decode(ask.body["messages"]))
+def _local_body(
+    ask: Ask, translated: ChatRequest | None, model: str, lean_override: str | None, vision: bool
+) -> bytes:
+    messages = translated.messages if translated else _MESSAGES.decode(ask.body["messages"])
+    messages = adapt.adapt(messages if vision else adapt.without_images(messages))
     system = adapt.system_of(messages)
     if lean.is_heavy(system):
         messages = adapt.with_system(messages, lean.lean(system, lean_override))
+    if translated is not None:
+        return _chat_body(ask, model, messages, {**translated.fields, **_thinking(translated, messages)})
     changes: dict[str, Any] = {"model": model, "messages": messages}
     if ask.stream:
         changes["stream_options"] = {**_options(ask), "include_usage": True}
     return with_fields(ask.body, **changes)
+
+
+def _translated(ask: Ask) -> ChatRequest:
+    try:
+        return to_chat(ask)
+    except CannotTranslate as beyond:
+        raise Failure(kinds.NOT_TRANSLATABLE, beyond.message) from None
+    except BadBody as bad:
+        raise Failure(kinds.REFUSED, bad.message, status=bad.status) from None
+
+
+def _chat_body(ask: Ask, model: str, messages: list[adapt.Message], fields: dict[str, Any]) -> bytes:
+    body: dict[str, Any] = {"model": model, "messages": messages, **fields, "stream": ask.stream}
+    if ask.stream:
+        body["stream_options"] = {"include_usage": True}
+    return msgspec.json.encode(body)
+
+
+def _thinking(request: ChatRequest, messages: list[adapt.Message]) -> dict[str, Any]:
+    """How hard a local model shall think. One that must go on from words put into its mouth cannot think first."""
+    fields: dict[str, Any] = {}
+    prefilled = bool(messages) and messages[-1].get("role") == "assistant"
+    if request.thinks is False or prefilled:
+        fields["chat_template_kwargs"] = {"enable_thinking": False}
+    elif request.effort:
+        fields["reasoning_effort"] = request.effort
+    return fields
+
+
+def _without_reasoning(message: adapt.Message) -> adapt.Message:
+    """A message for any OpenAI-compatible server: many refuse fields that OpenAI does not have."""
+    return {name: value for name, value in message.items() if name != "reasoning_content"}
+
+
+def _own_key(headers: dict[str, str]) -> str | None:
+    """The caller's key, where it is Manifest's and so was made to be sent there. No other key ever leaves."""
+    given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ").strip()
+    return given if given.startswith(MANIFEST_KEY_PREFIX) and given.isascii() else None
 
 
 def _always(key: str | None) -> list[tuple[bytes, bytes]]:

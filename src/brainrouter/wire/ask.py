@@ -17,7 +17,7 @@ class Ask:
 
     `body` holds every top-level field as undecoded JSON, in the order it came, so that nothing is lost or
     rebuilt on the way to an upstream that speaks the same dialect. `headers` has lower-case names; a name that
-    came twice holds the first value.
+    came twice holds the first value. `query` is the request's query string, without its question mark.
     """
 
     dialect: Dialect
@@ -28,3 +28,4 @@ class Ask:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     session: str | None = None
     harness: str | None = None
+    query: str = ""

@@ -27,7 +27,7 @@ class _Object(msgspec.Struct):
 
 
 _MESSAGES = msgspec.json.Decoder(list[ChatMessage])
-_OBJECTS = msgspec.json.Decoder(list[_Object])
+OBJECTS = msgspec.json.Decoder(list[_Object])
 _TEXT = msgspec.json.Decoder(str)
 
 _NUMBER = ("number", "null")
@@ -60,7 +60,7 @@ def parse_chat(raw: bytes, headers: dict[str, str]) -> Ask:
     for name in body.keys() & _FIELD_KINDS.keys():
         expect(body, name, *_FIELD_KINDS[name])
     if "tools" in body and kind_of(body["tools"]) == "array":
-        decode_field(body, "tools", _OBJECTS)
+        decode_field(body, "tools", OBJECTS)
     return Ask(
         dialect="chat",
         raw=raw,
@@ -101,15 +101,15 @@ def _check_messages(body: dict[str, Raw]) -> None:
         raise BadBody("messages: at least one message is required", "messages")
     for index, message in enumerate(messages):
         if memoryview(message.content)[0] != 0x22:
-            _check_list(message.content, f"messages[{index}].content", or_string=True)
+            check_list(message.content, f"messages[{index}].content", or_string=True)
         if message.tool_calls is not NULL:
-            _check_list(message.tool_calls, f"messages[{index}].tool_calls")
+            check_list(message.tool_calls, f"messages[{index}].tool_calls")
 
 
-def _check_list(value: Raw, path: str, *, or_string: bool = False) -> None:
-    """A list of objects, or null (or a string)."""
+def check_list(value: Raw, path: str, *, or_string: bool = False) -> None:
+    """Refuse what is neither a list of objects nor null (nor a string)."""
     kind = kind_of(value)
     if kind == "array":
-        decode_field({path: value}, path, _OBJECTS)
+        decode_field({path: value}, path, OBJECTS)
     elif kind != "null" and not (or_string and kind == "string"):
         raise BadBody(f"{path}: expected {'string, ' if or_string else ''}array or null, got {kind}", path)

@@ -43,7 +43,7 @@ def local_models(models_body: bytes, running_body: bytes | None) -> list[LocalMo
                 context=_context(row, process),
                 aliases=_strings(meta.get("aliases")),
                 description=str(row.get("description") or row.get("name") or ""),
-                vision=bool(_object(row.get("capabilities")).get("vision")),
+                vision=_vision(row, process),
             )
         )
     return found
@@ -68,6 +68,14 @@ def _context(row: dict[str, Any], process: dict[str, Any]) -> int | None:
         if isinstance(value, int) and value > 0:
             return value
     return context_of_command(str(process.get("cmd", "")))
+
+
+def _vision(row: dict[str, Any], process: dict[str, Any]) -> bool:
+    """Whether it sees images, as the operator says or as its command shows."""
+    if _object(row.get("capabilities")).get("vision"):
+        return True
+    modalities = _object(row.get("architecture")).get("input_modalities")
+    return "image" in _strings(modalities) or "--mmproj" in str(process.get("cmd", ""))
 
 
 def _running(body: bytes | None) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,8 @@ from brainrouter.policy.failure import Failure
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat import parse_chat
 from brainrouter.wire.json_body import BadBody
+from brainrouter.wire.messages import parse_messages
+from brainrouter.wire.responses import parse_responses
 
 Parse = Callable[[bytes, dict[str, str]], Ask]
 NoteCaller = Callable[[Request, InFlight], None]
@@ -36,6 +38,14 @@ class Generate:
         """POST /v1/chat/completions."""
         return await self._generate(request, parse_chat)
 
+    async def messages(self, request: Request) -> Answer:
+        """POST /v1/messages."""
+        return await self._generate(request, parse_messages)
+
+    async def responses(self, request: Request) -> Answer:
+        """POST /v1/responses."""
+        return await self._generate(request, parse_responses)
+
     async def _generate(self, request: Request, parse: Parse) -> Answer:
         if self._live.draining:
             return problem(
@@ -43,6 +53,7 @@ class Generate:
             )
         try:
             ask = parse(request.body, lower(request))
+            ask.query = request.query
         except BadBody as bad:
             self._recorder.refused(request.path, bad.status, bad.message)
             return problem(request.path, bad.status, bad.message, param=bad.param)

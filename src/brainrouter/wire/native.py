@@ -1,0 +1,68 @@
+"""A request for an upstream that speaks the caller's own dialect: as it came, less what was only ever ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.json_body import with_fields
+from brainrouter.wire.sealed import SEAL, is_ours
+
+_SEAL = SEAL.encode()
+_RAWS = msgspec.json.Decoder(list[Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+class _Sealed(msgspec.Struct):
+    type: str = ""
+    signature: str | None = None
+    encrypted_content: str | None = None
+
+
+_SEALED = msgspec.json.Decoder(_Sealed)
+
+
+def native_body(ask: Ask, model: str) -> bytes:
+    """The request's body with the model set, byte for byte where it can be.
+
+    What a local model thought earlier in the conversation is taken out: a provider refuses reasoning it did not sign.
+    """
+    changes: dict[str, Any] = {}
+    if ask.dialect != "chat" and _SEAL in ask.raw:
+        name = "input" if ask.dialect == "responses" else "messages"
+        changes[name] = _without_ours(ask.body[name], ask.dialect == "messages")
+    if ask.model != model or "model" not in ask.body:
+        changes["model"] = model
+    return with_fields(ask.body, **changes) if changes else ask.raw
+
+
+def _without_ours(rows: Raw, nested: bool) -> Raw | list[Raw]:
+    """Rows (messages, or input items) without reasoning of ours; a message that held nothing else goes with it."""
+    try:
+        decoded = _RAWS.decode(rows)
+        return [kept for row in decoded if (kept := _cleaned(row) if nested else _kept(row)) is not None]
+    except (msgspec.DecodeError, RecursionError):
+        return rows
+
+
+def _cleaned(message: Raw) -> Raw | None:
+    if _SEAL not in bytes(message):
+        return message
+    fields = _OBJECT.decode(message)
+    content = fields.get("content", Raw(b"null"))
+    if bytes(content)[:1] != b"[":
+        return message
+    blocks = [block for block in _RAWS.decode(content) if _kept(block) is not None]
+    fields["content"] = Raw(msgspec.json.encode(blocks))
+    return Raw(msgspec.json.encode(fields)) if blocks else None
+
+
+def _kept(row: Raw) -> Raw | None:
+    if _SEAL not in bytes(row):
+        return row
+    sealed = _SEALED.decode(row)
+    ours = is_ours(sealed.signature) or is_ours(sealed.encrypted_content)
+    return None if ours and sealed.type in ("thinking", "reasoning") else row
