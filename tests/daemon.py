@@ -196,7 +196,7 @@ class Daemon:
             found = {name.lower(): value for name, value in reply.getheaders()}
             return Answer(reply.status, found, reply.read())
 
-    def get(self, path: str, **headers: str) -> Any:
+    def get(self, path: str, **headers: Any) -> Any:
         """The JSON of a route that reads."""
         answer = self.send("GET", path, **headers)
         assert answer.status == 200, answer

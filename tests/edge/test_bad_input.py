@@ -136,7 +136,7 @@ def test_a_wrong_type_at_any_place_is_served_or_refused_by_name(
         (chat_body(tools="x"), "tools"),
         (chat_body(tools=[3]), "tools[0]"),
         (chat_body(temperature="hot"), "temperature"),
-        (chat_body(model=3), "model"),
+        ({**chat_body(), "model": 3}, "model"),
         ({**chat_body(), "stream": "yes"}, "stream"),
     ],
 )
@@ -224,7 +224,7 @@ def test_only_json_is_taken(daemon: Daemon, kind: str) -> None:
         ({"sec_fetch_site": "cross-site"}, 403),
     ],
 )
-def test_every_route_stands_behind_the_guard(daemon: Daemon, headers: dict[str, str], status: int) -> None:
+def test_every_route_stands_behind_the_guard(daemon: Daemon, headers: dict[str, Any], status: int) -> None:
     for method, path in [("GET", "/health"), ("GET", "/v1/models"), ("POST", PATH), ("POST", "/api/decide"),
                          ("GET", "/api/routing-events"), ("GET", "/metrics"), ("GET", "/nothing")]:  # fmt: skip
         body = chat_body() if method == "POST" else None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.daemon import Daemon, Stage, eventually
 from tests.sim.handle import ROOT, SimLlamaSwap
 from tests.sim.scripts import answer, endless, silence
 
-NOBODY = {"manifest": "http://127.0.0.1:9/v1", "llama_swap": "http://127.0.0.1:9/v1"}
+NOBODY: Any = {"manifest": "http://127.0.0.1:9/v1", "llama_swap": "http://127.0.0.1:9/v1"}
 
 
 def refused(daemon: Daemon) -> tuple[int, str]:

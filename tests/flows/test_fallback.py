@@ -87,7 +87,7 @@ def generations(sim: SimProcess) -> list[dict[str, Any]]:
 def pair(**config: dict[str, Any]) -> Iterator[tuple[SimManifest, SimLlamaSwap, Daemon]]:
     """Two fakes and a daemon for one test, whose breakers may stay open."""
     with SimManifest() as cloud, SimLlamaSwap() as local:
-        urls = {"manifest": f"{cloud.url}/v1", "llama_swap": f"{local.url}/v1"}
+        urls: Any = {"manifest": f"{cloud.url}/v1", "llama_swap": f"{local.url}/v1"}
         with Daemon(**urls, config=config) as daemon:
             yield cloud, local, daemon
 

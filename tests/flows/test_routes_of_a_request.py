@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_the_cloud_gets_the_callers_own_bytes(daemon: Daemon, manifest: SimManif
 def test_unknown_fields_reach_both_sides_untouched(
     daemon: Daemon, manifest: SimManifest, llama_swap: SimLlamaSwap
 ) -> None:
-    extra = {
+    extra: dict[str, Any] = {
         "future": {"deep": [1, None, {"x": "ü"}]},
         "logit_bias": {"1": -100},
         "chat_template_kwargs": {"a": True},
