@@ -57,3 +57,59 @@ def serve(config: Path | None, tcp_addr: str | None, socket: Path | None, log_le
 
     options = Options(config, tcp_addr or DEFAULT_ADDRESS, tcp_addr is None, socket, log_level)
     raise SystemExit(start(options, discover=False))
+
+
+NAMES = ("omp", "claude", "vibe", "opencode", "codex", "droid", "pi")
+harness_name = click.argument("harness", type=click.Choice(NAMES))
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    help="The daemon's Unix socket, when it is not the usual one.",
+)
+
+
+@main.command()
+@harness_name
+@yes_option
+@click.option(
+    "--shell-rc", is_flag=True, help="Claude Code: put its variables into your shell's start file instead."
+)
+@click.option("--workflow", is_flag=True, help="Also tell its agent to ask for a review before it is done.")
+@socket_option
+def install(harness: str, yes: bool, shell_rc: bool, workflow: bool, socket: Path | None) -> None:
+    """Point a harness here: show what would change in its files, ask, write."""
+    from brainrouter.edge.cli import harness as commands
+
+    raise SystemExit(commands.install(harness, socket, yes=yes, shell_rc=shell_rc, workflow=workflow))
+
+
+@main.command()
+@harness_name
+@yes_option
+@socket_option
+def uninstall(harness: str, yes: bool, socket: Path | None) -> None:
+    """Give a harness its files back as they were."""
+    from brainrouter.edge.cli import harness as commands
+
+    raise SystemExit(commands.uninstall(harness, socket, yes=yes))
+
+
+@main.command()
+@socket_option
+def status(socket: Path | None) -> None:
+    """Say which harnesses are set up."""
+    from brainrouter.edge.cli import harness as commands
+
+    raise SystemExit(commands.status(socket))
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@socket_option
+@harness_name
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(harness: str, arguments: tuple[str, ...], socket: Path | None) -> None:
+    """Run a harness against the daemon once; nothing is written to its files."""
+    from brainrouter.edge.cli import harness as commands
+
+    raise SystemExit(commands.run(harness, arguments, socket))
