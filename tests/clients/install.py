@@ -54,7 +54,9 @@ def ensure(name: str) -> Path:
 
 def _run(command: list[str], cwd: Path) -> str:
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
     except FileNotFoundError as error:
         raise NotInstallable(f"{command[0]} is not installed") from error
     if done.returncode:

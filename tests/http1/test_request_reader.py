@@ -151,6 +151,12 @@ def test_headers_are_found_by_lower_case_name_first_value_wins_and_order_is_kept
     assert "1" not in repr(headers)
 
 
+def test_the_one_name_with_an_underscore_that_a_harness_sends_is_taken():
+    reading = Reading()
+    reading.feed(b"GET / HTTP/1.1\r\nHost: a\r\nSession_Id: 0197-abc\r\n\r\n")
+    assert reading.requests[0].headers.get("session_id") == "0197-abc"
+
+
 def test_the_query_is_split_off_and_nothing_is_decoded():
     reading = Reading()
     reading.feed(b"GET /a%20b?c=%2F?d HTTP/1.1\r\nHost: a\r\n\r\n")

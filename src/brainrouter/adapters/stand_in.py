@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def run_harness(
 
 
 @contextmanager
-def _folder(harness: Harness, target: Target, env: Env) -> Iterator[dict[str, str]]:
+def _folder(harness: Harness, target: Target, env: Env) -> Generator[dict[str, str]]:
     """A scratch folder with links to all that is in the harness' own, and edited copies of its configuration."""
     if harness.runs.variable is None:
         yield {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from brainrouter.adapters.own_daemon import NoAnswer, ask, port_of
 from brainrouter.harness.target import Target
@@ -21,10 +21,10 @@ async def find_target(command: str, socket: Path) -> tuple[Target, str | None]:
         models = (await ask(base, "/v1/models")).json
     except NoAnswer as error:
         return Target(base, command, str(socket), CLOUD_WINDOW, None, CLOUD_WINDOW), str(error)
-    if not isinstance(health, dict) or "version" not in health or not isinstance(models, dict):
+    if not _is_ours(health) or not isinstance(models, dict):
         what = f"something else than brainrouter answers at {base}"
         return Target(base, command, str(socket), CLOUD_WINDOW, None, CLOUD_WINDOW), what
-    auto, local, cloud = windows(health, models)
+    auto, local, cloud = windows(health, cast("dict[str, Any]", models))
     return Target(base, command, str(socket), auto, local, cloud), None
 
 
@@ -40,3 +40,7 @@ def windows(
     if health.get("cloud", {}).get("state") == "missing":
         return local, local, local
     return CLOUD_WINDOW, local, CLOUD_WINDOW
+
+
+def _is_ours(health: object) -> bool:
+    return isinstance(health, dict) and "version" in health and "classifier" in health

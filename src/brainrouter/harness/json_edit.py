@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from brainrouter.harness.edit import MISSING, CannotEdit, Item, Put, Tree, Undo, leftovers
 from brainrouter.harness.json_text import Member, Node, parse
@@ -19,7 +19,7 @@ def read(text: str) -> Tree:
     value = parse(text).value
     if not isinstance(value, dict):
         raise CannotEdit("expected an object in braces")
-    return value
+    return cast("Tree", value)
 
 
 def put(text: str, edit: Put | Item) -> str:

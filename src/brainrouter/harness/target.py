@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from brainrouter.harness.document import Document
@@ -49,8 +48,8 @@ class Target:
 class Runs:
     """How `brainrouter run` points a harness here without writing to its files.
 
-    By variables alone, or by a scratch folder that stands in for the harness's own: `variable` names it, and the harness
-    looks for its files `below` it.
+    By variables alone, or by a scratch folder that stands in for the harness's own: `variable` names it, and the
+    harness looks for its files `below` it.
     """
 
     variables: Callable[[Target], dict[str, str]]
@@ -76,7 +75,7 @@ class Harness:
 def folder(env: Env, variable: str | None, *below_home: str) -> str:
     """A harness's folder: where its variable says, else below HOME."""
     named = env.get(variable, "") if variable else ""
-    return named if named.startswith("/") else str(PurePosixPath(env["HOME"], *below_home))
+    return named.rstrip("/") if named.startswith("/") else "/".join([env["HOME"].rstrip("/"), *below_home])
 
 
 def nothing(_: Target) -> dict[str, str]:

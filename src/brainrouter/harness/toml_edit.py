@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Array
+from tomlkit.items import AoT
 
 from brainrouter.harness.edit import MISSING, CannotEdit, Item, Put, Tree, Undo, leftovers
 
@@ -32,7 +32,8 @@ def put(text: str, edit: Put | Item) -> str:
         place = place[key]
     last = edit.path[-1]
     if isinstance(edit, Put):
-        place[last] = _table(edit.value) if isinstance(edit.value, dict) else edit.value
+        value = edit.value
+        place[last] = _table(cast("Tree", value)) if isinstance(value, dict) else value
     else:
         _put_item(place, last, edit)
     return tomlkit.dumps(document)
@@ -86,22 +87,21 @@ def _place(document: tomlkit.TOMLDocument, path: tuple[str, ...]) -> Any:
 
 
 def _put_item(place: Any, last: str, edit: Item) -> None:
-    held = place.get(last)
-    if held is None:
-        held = place[last] = tomlkit.aot()
+    if last not in place:
+        place[last] = tomlkit.aot()
+    held: Any = place[last]
     if isinstance(held, AoT):
         value: Any = _table(edit.value)
         value.trivia.indent = "\n"  # a blank line before its head
-    elif isinstance(held, Array):
+    else:
         value = tomlkit.inline_table()
         value.update(edit.value)
-    else:
-        raise CannotEdit(f"`{'.'.join(edit.path)}` is expected to be a list")
-    found = next((at for at, element in enumerate(held.unwrap()) if edit.fits(element)), None)
+    elements: Any = held
+    found = next((at for at, element in enumerate(elements.unwrap()) if edit.fits(element)), None)
     if found is None:
-        held.append(value)
+        elements.append(value)
     else:
-        held[found] = value
+        elements[found] = value
 
 
 def _table(value: Tree) -> Any:

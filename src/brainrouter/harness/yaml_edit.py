@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from brainrouter.harness.edit import MISSING, CannotEdit, Item, Put, Tree, Undo, leftovers
 
 STEP = 2
+_BARE = re.compile(r"[A-Za-z][A-Za-z/-]*")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def read(text: str) -> Tree:
     """The configuration. Raises CannotEdit that names line and column."""
+    parser: Any = YAML(typ="safe", pure=True)
     try:
-        tree: Any = YAML(typ="safe", pure=True).load(text)
+        tree: Any = parser.load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise CannotEdit(_words(error)) from error
     if tree is None:
         return {}
-    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in cast("Tree", tree)):
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in cast("dict[Any, Any]", tree)):
         raise CannotEdit("expected keys and values")
     return cast("Tree", tree)
 
@@ -57,13 +61,27 @@ def _words(error: Exception) -> str:
     return where + str(getattr(error, "problem", None) or "not YAML that can be read")
 
 
-def _root(text: str) -> MappingNode | None:
-    node: Any = YAML(typ="rt", pure=True).compose(text)
-    if node is None or (isinstance(node, ScalarNode) and node.value in ("", "null", "~")):
+def _root(text: str) -> Any:
+    """The document's mapping with its places, or None when it is empty."""
+    parser: Any = YAML(typ="rt", pure=True)
+    node: Any = parser.compose(text)
+    if node is None or _is_null(node):
         return None
-    if not isinstance(node, MappingNode):
+    if not _is_mapping(node):
         raise CannotEdit("expected keys and values")
     return node
+
+
+def _is_mapping(node: Any) -> bool:
+    return isinstance(node, MappingNode)
+
+
+def _is_scalar(node: Any) -> bool:
+    return isinstance(node, ScalarNode)
+
+
+def _is_null(node: Any) -> bool:
+    return _is_scalar(node) and node.value in ("", "null", "~") and not node.style
 
 
 def _entry(node: Any, key: str) -> tuple[Any, Any] | None:
@@ -77,13 +95,13 @@ def _put_at(text: str, path: tuple[str, ...], value: Any) -> str:
         start = text if not text or text.endswith("\n") else text + "\n"
         return start + _block(_nested(path, value), 0)
     for at, key in enumerate(path):
-        if not isinstance(node, MappingNode):
+        if not _is_mapping(node):
             raise CannotEdit(f"`{'.'.join(path[:at])}` is expected to be a section with keys")
         found = _entry(node, key)
         if found is None:
             return _append(text, node, _nested(path[at:], value))
         held = found[1]
-        if at == len(path) - 1 or (isinstance(held, ScalarNode) and held.value in ("", "null", "~")):
+        if at == len(path) - 1 or _is_null(held):
             return _replace(text, node, found, _nested(path[at:], value))
         node = held
     return text
@@ -118,7 +136,7 @@ def _replace(text: str, node: Any, found: tuple[Any, Any], new: Tree) -> str:
     else:
         held_start, held_end = held.start_mark.index, held.end_mark.index
     scalar = not isinstance(value, dict | list)
-    if node.flow_style or (scalar and isinstance(held, ScalarNode) and held.style not in ("|", ">")):
+    if node.flow_style or (scalar and _is_scalar(held) and held.style not in ("|", ">")):
         space = "" if text[held_start - 1 : held_start] in (" ", "\t") else " "
         return text[:held_start] + space + json.dumps(value, ensure_ascii=False) + text[held_end:]
     at = text.rfind("\n", 0, key.start_mark.index) + 1
@@ -127,11 +145,13 @@ def _replace(text: str, node: Any, found: tuple[Any, Any], new: Tree) -> str:
 
 
 def _cut(text: str, path: tuple[str, ...]) -> str:
-    node: Any = _root(text)
+    node = _root(text)
     for key in path[:-1]:
         found = _entry(node, key)
-        node = found[1] if found else None
-    found = _entry(node, path[-1]) if node is not None else None
+        if found is None:
+            return text
+        node = found[1]
+    found = _entry(node, path[-1])
     if found is None:
         return text
     if node.flow_style:
@@ -147,9 +167,9 @@ def _cut(text: str, path: tuple[str, ...]) -> str:
 
 def _end(text: str, node: Any) -> int:
     """Where a value really ends: its last line with its comment, without the blank and comments that follow."""
-    if isinstance(node, MappingNode | SequenceNode) and node.value and not node.flow_style:
+    if not _is_scalar(node) and node.value and not node.flow_style:
         last = cast("list[Any]", node.value)[-1]
-        return _end(text, last[1] if isinstance(node, MappingNode) else last)
+        return _end(text, last[1] if _is_mapping(node) else last)
     at: int = node.end_mark.index
     if text[:at].endswith("\n") and at > node.start_mark.index:
         return at
@@ -192,17 +212,6 @@ def _lines(head: str, held: Any, indent: int) -> list[str]:
 
 def _plain(value: Any) -> str:
     """A scalar: bare where nothing could be misread, else quoted."""
-    if isinstance(value, str) and value.replace("/", "").replace("-", "").isalpha() and value.isascii():
-        if value[0].isalpha() and value.lower() not in (
-            "true",
-            "false",
-            "null",
-            "yes",
-            "no",
-            "on",
-            "off",
-            "y",
-            "n",
-        ):
-            return value
+    if isinstance(value, str) and _BARE.fullmatch(value) and value.lower() not in _WORDS:
+        return value
     return json.dumps(value, ensure_ascii=False)
