@@ -35,7 +35,9 @@ LIVED_IN = """{
 
 def test_new_keys_follow_the_file_s_own_style():
     text = DOCUMENT.install(LIVED_IN)
-    assert text == """{
+    assert (
+        text
+        == """{
     // what I use
     "model": "brainrouter/auto",  // until Friday
     "mcpServers": {
@@ -57,6 +59,7 @@ def test_new_keys_follow_the_file_s_own_style():
 }
 // the end
 """
+    )
 
 
 def test_a_second_time_changes_nothing():
@@ -70,7 +73,9 @@ def test_what_the_user_wrote_after_the_installation_stays_when_ours_goes():
     edited = after.replace('"mcpServers": {', '"new": 1,\n    "mcpServers": {')
     left = DOCUMENT.uninstall(edited, LIVED_IN, after)
     assert json_edit.read(left) == {**json_edit.read(LIVED_IN), "new": 1}
-    assert all(comment in left for comment in ("// what I use", "// until Friday", "/* mine */", "// the end"))
+    assert all(
+        comment in left for comment in ("// what I use", "// until Friday", "/* mine */", "// the end")
+    )
 
 
 def test_a_value_of_ours_that_the_user_changed_is_theirs():
@@ -116,7 +121,9 @@ def test_line_ends_and_byte_order_mark_survive():
 
 
 blank = st.sampled_from(["", " ", "\n", "\n  ", "\t", " // note\n", "/* x */", "\n\n    "])
-scalar = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text("aß\"\\/ {}[],:x", max_size=5)).map(json.dumps)
+scalar = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text('aß"\\/ {}[],:x', max_size=5)).map(
+    json.dumps
+)
 key = st.sampled_from(["a", "b", "model", "mcpServers", "customModels", "env", "x/y", "//"])
 
 
@@ -132,7 +139,7 @@ def jsonc(draw: st.DrawFn, kind: str = "object", depth: int = 3) -> str:
         wanted = {"mcpServers": "object", "env": "object", "customModels": "list"}
         parts = [
             f"{json.dumps(k)}{draw(blank)}:{draw(blank)}"
-            + draw(jsonc(wanted[k], max(depth - 1, 0)) if k in wanted else value)
+            + draw(jsonc(wanted[k], max(depth - 1, 0)) if k in wanted else scalar if k == "model" else value)
             for k in named
         ]
     opening, closing = "{}" if kind == "object" else "[]"
