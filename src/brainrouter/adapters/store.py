@@ -8,14 +8,18 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from brainrouter.wire.event import RoutingEvent
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WAITING_MAX = 10_000
+JOBS_MAX = 1_000
 KEPT_DAYS = 30
 
 _SCHEMA = """
@@ -24,15 +28,50 @@ create table if not exists events (
   provider text, fallback text, status integer, error text, total_ms real, body blob not null
 );
 create index if not exists events_time on events (time);
+create table if not exists reviews (
+  id text primary key, task_id text not null, cwd text not null, status text not null, running integer not null,
+  created real not null, updated real not null, row blob not null, body blob not null
+);
+create index if not exists reviews_updated on reviews (updated);
+create index if not exists reviews_task on reviews (task_id, cwd, created);
 """
 
+T = TypeVar("T")
+
 _log = logging.getLogger("brainrouter.store")
+
+
+class Job(Generic[T]):
+    """Work for the writer's thread, done in a transaction of its own: `future` is done once that is committed."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
+        self._work = work
+        self.future: Future[T] = Future()
+
+    def do(self, database: sqlite3.Connection) -> None:
+        """Do it; what goes wrong goes into the future, and up to the caller."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            database.execute("begin immediate")
+            result = self._work(database)
+            database.execute("commit")
+        except Exception as error:
+            self.future.set_exception(error)
+            raise
+        self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """It will not be done."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class EventStore:
     """Keeps routing events for 30 days. `add` never blocks and never raises; what could not be kept is counted.
 
     An event is on disk a moment after `add`. The caller gathers: waking a thread costs more than a request.
+    `run` is for what must be known to be kept: the reviews.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +79,7 @@ class EventStore:
         self.lost = 0
         self.problem: str | None = None
         self._waiting: deque[RoutingEvent] = deque()
+        self._jobs: deque[Job[Any]] = deque()
         self._wake = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
@@ -55,6 +95,18 @@ class EventStore:
         self._waiting.extend(events)
         self._wake.set()
 
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Do `work` on the database in one transaction; what the future gives back survives the process."""
+        job = Job(work)
+        if self._over or len(self._jobs) >= JOBS_MAX:
+            job.fail(
+                sqlite3.OperationalError("the database is closed" if self._over else "too much waits for it")
+            )
+            return job.future
+        self._jobs.append(job)
+        self._wake.set()
+        return job.future
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what is waiting, then stop."""
         self._over = True
@@ -64,22 +116,31 @@ class EventStore:
 
     def _write(self) -> None:
         database: sqlite3.Connection | None = None
-        while not self._over or self._waiting:
+        while not self._over or self._waiting or self._jobs:
             self._wake.wait()
             self._wake.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
             try:
                 database = database or _open(self.path)
                 _insert(database, batch)
+                batch = []
+                for job in jobs:
+                    job.do(database)
                 self.problem = None
-            except (sqlite3.Error, OSError) as error:
-                self.lost += len(batch)
-                if self.problem is None:
-                    _log.warning("events are not being kept: %s", error)
-                self.problem = str(error)
+            except Exception as error:  # whatever it is, this thread must go on
+                self._trouble(error, len(batch), jobs)
                 _close(database)
                 database = None
         _close(database)
+
+    def _trouble(self, error: Exception, lost: int, jobs: list[Job[Any]]) -> None:
+        self.lost += lost
+        for job in jobs:
+            job.fail(error)
+        if self.problem is None:
+            _log.warning("the database cannot be used: %s", error)
+        self.problem = str(error)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -105,7 +166,9 @@ def _prepared(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError(f"{path} was written by a newer brainrouter (schema {version})")
     database.executescript(_SCHEMA)
     database.execute(f"pragma user_version={SCHEMA_VERSION}")
-    database.execute("delete from events where time < ?", (time.time() - KEPT_DAYS * 86_400,))
+    oldest = time.time() - KEPT_DAYS * 86_400
+    database.execute("delete from events where time < ?", (oldest,))
+    database.execute("delete from reviews where updated < ?", (oldest,))
     return database
 
 

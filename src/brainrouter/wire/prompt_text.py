@@ -9,6 +9,9 @@ import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
+from brainrouter.wire.secret_shapes import masked
+
+__all__ = ["excerpt", "last_user_text", "masked", "peeled"]
 
 _ENVELOPES = (
     "system-reminder",
@@ -142,48 +145,7 @@ def _odd_text(part: object) -> str:
     return part if isinstance(part, str) else ""
 
 
-# Each row: what must be in the lower-cased text for the pattern to be tried, the pattern, what replaces it.
-_SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    (
-        "private key-",
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|$)"),
-        "***",
-    ),
-    ("://", re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}@"), r"\1***@"),
-    ("bearer", re.compile(r"\b(bearer\s+)[\w.~+/=-]{6,}", re.IGNORECASE), r"\1***"),
-    ("sk-", re.compile(r"\b(sk-)[\w-]{8,}"), r"\1***"),
-    ("pk-", re.compile(r"\b(pk-)[\w-]{16,}"), r"\1***"),
-    ("_live_", re.compile(r"\b([rsp]k_live_)\w{8,}"), r"\1***"),
-    ("mnfst_", re.compile(r"\b(mnfst_)[\w-]{6,}"), r"\1***"),
-    ("gh", re.compile(r"\b(gh[pousr]_)\w{8,}"), r"\1***"),
-    ("github_pat_", re.compile(r"\b(github_pat_)\w{8,}"), r"\1***"),
-    ("glpat-", re.compile(r"\b(glpat-)[\w-]{8,}"), r"\1***"),
-    ("xox", re.compile(r"\b(xox[abeoprs]-)[\w-]{8,}"), r"\1***"),
-    ("akia", re.compile(r"\b(AKIA)[A-Z0-9]{12,}"), r"\1***"),
-    ("asia", re.compile(r"\b(ASIA)[A-Z0-9]{12,}"), r"\1***"),
-    ("aiza", re.compile(r"\b(AIza)[\w-]{20,}"), r"\1***"),
-    ("hf_", re.compile(r"\b(hf_)[A-Za-z0-9]{8,}"), r"\1***"),
-    ("npm_", re.compile(r"\b(npm_)[A-Za-z0-9]{12,}"), r"\1***"),
-    ("pypi-", re.compile(r"\b(pypi-)[\w-]{16,}"), r"\1***"),
-    ("eyj", re.compile(r"\b(eyJ)[\w-]{6,}(?:\.[\w-]*){1,2}"), r"\1***"),
-)
-_NAMED = re.compile(
-    r"((?:api[_-]?key|secret|token|passwd|password)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\*\*\*)[^\s\"',;]{6,}",
-    re.IGNORECASE,
-)
-_NAMES = ("key", "secret", "token", "passw")
 _LOOK_AHEAD = 300
-
-
-def masked(text: str) -> str:
-    """`text` with everything that is shaped like a key, token or password masked."""
-    lowered = text.lower()
-    for sign, pattern, shown in _SECRETS:
-        if sign in lowered:
-            text = pattern.sub(shown, text)
-    if any(name in lowered for name in _NAMES):
-        text = _NAMED.sub(r"\1***", text)
-    return text
 
 
 def excerpt(text: str, limit: int = 200) -> str:
