@@ -83,6 +83,8 @@ class ReviewSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_iterations: int = 5
     forced_mode: Literal["auto", "cloud", "local"] = "auto"
     forced_model: str | None = None
+    roots: list[str] = msgspec.field(default_factory=list[str])
+    timeout_s: float = 600.0
 
 
 class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -308,6 +310,7 @@ def _check(settings: Settings, file: Path) -> None:
         "limits.body_bytes": settings.limits.body_bytes,
         "limits.total_s": settings.limits.total_s,
         "review.max_iterations": settings.review.max_iterations,
+        "review.timeout_s": settings.review.timeout_s,
         "bridge.timeout_secs": settings.bridge.timeout_secs,
     }
     if settings.llama_swap.context_tokens is not None:

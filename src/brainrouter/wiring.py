@@ -15,18 +15,25 @@ from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
 from brainrouter.adapters.listen import Listening
 from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
+from brainrouter.adapters.review_state import state_file
+from brainrouter.adapters.review_store import ReviewStore
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.config import Loaded, Settings, key_from
-from brainrouter.edge.http.callers import Callers
+from brainrouter.edge.http.callers import Callers, folder_of
 from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
+from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.decide import Decider
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Side
+from brainrouter.flows.review import ReviewDesk
+from brainrouter.flows.review_ask import Reviewer
+from brainrouter.flows.review_material import Gatherer
+from brainrouter.flows.review_settings import ReviewConfig, ReviewControl
 from brainrouter.flows.status import Metrics, Status
 from brainrouter.flows.watch_backends import BackendWatch
 from brainrouter.http1.client import Client
@@ -39,6 +46,9 @@ from brainrouter.policy.plan import Backends
 
 EMBEDDED = "embedded llama.cpp"
 EMBEDDED_PATIENCE_S = 600.0
+ASSUMED_WINDOW = (
+    32_768  # of a local model that does not say; one that is smaller refuses, and is asked with less
+)
 NO_CLOUD = "no Manifest found: `cloud` is answered locally and marked `fallback: no cloud`"
 
 _log = logging.getLogger("brainrouter")
@@ -64,6 +74,7 @@ class Daemon:
     classifier: ClassifierStart
     watch: BackendWatch
     health: Callable[[], dict[str, Any]]
+    review: ReviewDesk
     _settings: Settings
     _routes: Callable[[Callers], Routes]
     _store: EventStore
@@ -81,6 +92,7 @@ class Daemon:
         callers = Callers()
         try:
             async with asyncio.TaskGroup() as group:
+                await self.review.open(group, f"http://{_shown(listening)}")
                 server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
@@ -91,6 +103,7 @@ class Daemon:
                 gc.freeze()
                 await self._stopping.wait()
                 await server.drain(self._settings.limits.drain_s)
+                self.review.close()
                 for task in background:
                     task.cancel()
         finally:
@@ -151,19 +164,31 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         },
     )
 
+    review = _review(settings, env, live, relay, recorder, store, backends)
+
     def routes(callers: Callers) -> Routes:
         generate = Generate(
             live, relay, recorder, lambda request, running: callers.note(request.peer, running)
         )
         views = Views(live, status.health, status.stats, metrics.text)
-        return _table(generate, views, DecideRoute(live, decider))
+        return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of))
 
     return Daemon(
-        live, embedded, classifier, watch, status.health, settings, routes, store, client, asyncio.Event()
+        live,
+        embedded,
+        classifier,
+        watch,
+        status.health,
+        review,
+        settings,
+        routes,
+        store,
+        client,
+        asyncio.Event(),
     )
 
 
-def _table(generate: Generate, views: Views, decide: DecideRoute) -> Routes:
+def _table(generate: Generate, views: Views, decide: DecideRoute, review: ReviewRoutes) -> Routes:
     routes = Routes()
     routes.add("GET", "/health", views.health)
     routes.add("GET", "/v1/models", views.models)
@@ -178,7 +203,51 @@ def _table(generate: Generate, views: Views, decide: DecideRoute) -> Routes:
     routes.add("GET", "/api/inference-status", views.inference)
     routes.add("GET", "/api/models/llama-swap", views.local_models)
     routes.add("GET", "/metrics", views.metrics)
+    routes.add("GET", "/review/api/sessions", review.sessions)
+    routes.add("GET", "/review/api/sessions/:id", review.session)
+    routes.add("POST", "/review/api/request", review.request)
+    routes.add("POST", "/review/api/resolve", review.resolve)
+    routes.add("POST", "/review/api/continue", review.proceed)
+    routes.add("POST", "/review/api/lgtm", review.lgtm)
+    routes.add("POST", "/review/session/:id/resolve", review.resolve_one)
+    routes.add("GET", "/api/review-config", review.config)
+    routes.add("POST", "/api/review-config", review.set_config)
     return routes
+
+
+def _review(
+    settings: Settings,
+    env: Mapping[str, str],
+    live: Live,
+    relay: Relay,
+    recorder: Recorder,
+    store: EventStore,
+    backends: Callable[[], Backends],
+) -> ReviewDesk:
+    """The review desk: projects below the user's home and below `review.roots` may be looked into."""
+    home = Path(env.get("HOME") or "~").expanduser()
+    file = state_file(env)
+    gatherer = Gatherer(
+        [home, *(Path(root).expanduser() for root in settings.review.roots)], home, file.parent
+    )
+
+    def window(config: ReviewConfig) -> int | None:
+        """The tokens that fit when it is sure that a local model will read them."""
+        now = backends()
+        if config.forced_mode != "local" and now.cloud_model is not None:
+            return None
+        wanted = (config.forced_mode == "local" and config.forced_model) or now.local_model
+        known = next((model.context for model in live.local_models if model.id == wanted), None)
+        return known or settings.llama_swap.context_tokens or ASSUMED_WINDOW
+
+    control = ReviewControl(settings.review, file, lambda: [model.id for model in live.local_models])
+    reviewer = Reviewer(relay, recorder, window, settings.review.timeout_s)
+    return ReviewDesk(ReviewStore(store), gatherer, reviewer, control)
+
+
+def _shown(listening: Listening) -> str:
+    host = listening.tcp.getsockname()[0]
+    return f"[{host}]:{listening.port}" if ":" in host else f"{host}:{listening.port}"
 
 
 def _cloud(settings: Settings, choice: Choice, env: Mapping[str, str], client: Client) -> Side | None:

@@ -113,3 +113,12 @@ def run(harness: str, arguments: tuple[str, ...], socket: Path | None) -> None:
     from brainrouter.edge.cli import harness as commands
 
     raise SystemExit(commands.run(harness, arguments, socket))
+
+
+@main.command()
+@socket_option
+def mcp(socket: Path | None) -> None:
+    """Serve the review tools to a harness over standard input and output (MCP)."""
+    from brainrouter.edge.cli.mcp import serve as serve_mcp
+
+    serve_mcp(socket)

@@ -57,6 +57,12 @@ class Callers:
         return cwd_of(pid) if pid else None
 
 
+async def folder_of(peer: Peer) -> str | None:
+    """The folder that the process at the other end of a Unix socket works in, as the kernel says."""
+    pid = unix_pid(peer.socket)
+    return None if pid is None else await asyncio.to_thread(cwd_of, pid)
+
+
 def _fill(running: InFlight, found: asyncio.Future[str | None]) -> None:
     if not found.cancelled() and not found.exception():
         running.event.cwd = found.result()
