@@ -54,17 +54,17 @@ class ReviewStore:
             cwd,
         )
 
-    async def rows(self, limit: int, status: str | None) -> tuple[list[msgspec.Raw], int]:
+    async def rows(self, limit: int, status: str | None) -> tuple[list[dict[str, Any]], int]:
         """What lists show, the most recently changed first, and how many there are in all."""
         where, given = ("where status = ?", [status]) if status else ("", list[str]())
 
-        def read(database: sqlite3.Connection) -> tuple[list[msgspec.Raw], int]:
+        def read(database: sqlite3.Connection) -> tuple[list[dict[str, Any]], int]:
             found = database.execute(
                 f"select row from reviews {where} order by updated desc limit ?",  # noqa: S608 - one of two constants
                 (*given, limit),
             ).fetchall()
             (total,) = database.execute(f"select count(*) from reviews {where}", given).fetchone()  # noqa: S608
-            return [msgspec.Raw(row) for (row,) in found], total
+            return [msgspec.json.decode(row) for (row,) in found], total
 
         return await self._run(read)
 

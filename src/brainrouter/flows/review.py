@@ -10,15 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from brainrouter.adapters.git_repo import GitTrouble
 from brainrouter.adapters.review_store import CannotKeep, ReviewStore
 from brainrouter.adapters.work_folder import NotAllowed
 from brainrouter.flows.review_ask import Reviewer
 from brainrouter.flows.review_material import Gathered, Gatherer, describe, material_of
 from brainrouter.flows.review_settings import ReviewControl
-from brainrouter.flows.review_view import Answer, answer_of, detail_of, row_of
+from brainrouter.flows.review_view import Answer, answer_of, detail_of, page_of, row_of
 from brainrouter.policy import review_session as states
 from brainrouter.policy.review_session import Outcome, Session, WrongState
 
@@ -137,9 +135,10 @@ class ReviewDesk:
         session = await self._store.get(session_id)
         return None if session is None else detail_of(session, self.address)
 
-    async def rows(self, limit: int, status: str | None) -> tuple[list[msgspec.Raw], int]:
+    async def rows(self, limit: int, status: str | None) -> tuple[list[dict[str, Any]], int]:
         """The sessions as lists show them, and how many there are."""
-        return await self._store.rows(limit, status)
+        rows, total = await self._store.rows(limit, status)
+        return [{**row, "reviewUrl": page_of(row["id"], self.address)} for row in rows], total
 
     def _start(self, key: Key, step: Callable[[_Work], Any]) -> _Work:
         if self._group is None:

@@ -30,7 +30,7 @@ class Answer(msgspec.Struct, rename="camel", frozen=True):
 
 def answer_of(session: Session, address: str, *, unchanged: bool = False) -> Answer:
     """The state of a session for the harness that works on it."""
-    url = page_of(session, address)
+    url = page_of(session.id, address)
     feedback = feedback_of(session)
     if session.status == "escalated":
         feedback = f"A person has to look at this: {session.reason}. See {url}\n\n{feedback}".strip()
@@ -55,13 +55,13 @@ def detail_of(session: Session, address: str) -> dict[str, Any]:
     return shown
 
 
-def page_of(session: Session, address: str) -> str:
+def page_of(session_id: str, address: str) -> str:
     """The address of the page on which a person reads and decides."""
-    return f"{address}/review/session/{session.id}"
+    return f"{address}/review/session/{session_id}"
 
 
 def _plain(session: Session, address: str) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(session)
     for name in _INNER:
         del shown[name]
-    return {**shown, "iteration": session.iteration, "reviewUrl": page_of(session, address)}
+    return {**shown, "iteration": session.iteration, "reviewUrl": page_of(session.id, address)}

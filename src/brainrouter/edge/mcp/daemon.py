@@ -67,14 +67,14 @@ class Daemon:
     async def _follow(self, response: Response, progress: Progress) -> Any:
         events = EventSplitter()
         while piece := await response.chunk(SILENCE_S):
-            for raw in events.feed(piece):
-                event = parse_event(raw)
-                said = msgspec.json.decode(event.data)
-                if event.event == "result":
+            for event in map(parse_event, events.feed(piece)):
+                said: Any = msgspec.json.decode(event.data or b"null")
+                if event.name == "result":
                     return said
-                if event.event == "problem":
+                if event.name == "problem":
                     raise ToolError(said["error"]["message"])
-                await progress(said["elapsedS"], said["message"])
+                if event.name == "progress":
+                    await progress(said["elapsedS"], said["message"])
         raise ToolError(
             "brainrouter ended the review without a result; call request_review again with the same taskId"
         )

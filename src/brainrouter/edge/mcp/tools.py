@@ -7,10 +7,10 @@ from typing import Any
 from brainrouter.edge.mcp.daemon import SESSION_ID, Daemon, Progress, ToolError
 
 INSTRUCTIONS = """\
-Code review on the user's own hardware. When a task is done, call request_review with a taskId of your choice, a summary
-of two or three sentences and cwd, the absolute path of the project. If the answer's status is needs_revision, change the
-code as its feedback says and call request_review again with the same taskId, until it is approved. If it is
-escalated, stop and give the user the address in the answer.
+Code review on the user's own hardware. When a task is done, call request_review with a taskId of your choice, a
+summary of two or three sentences and cwd, the absolute path of the project. If the answer's status is needs_revision,
+change the code as its feedback says and call request_review again with the same taskId, until it is approved. If it
+is escalated, stop and give the user the address in the answer.
 """
 
 
