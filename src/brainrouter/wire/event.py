@@ -20,7 +20,8 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     session: str | None = None
     cwd: str | None = None
     prompt_excerpt: str = ""
-    iteration: int | None = None  # the round, where it is a review that asks; `session` is the review's id then
+    # the round, where it is a review that asks; `session` is the review's id then
+    iteration: int | None = None
     # the decision
     decision: str | None = None
     reason: str = ""
