@@ -79,7 +79,7 @@ class Daemon:
     _routes: Callable[[Callers], Routes]
     _store: EventStore
     _client: Client
-    _stopping: asyncio.Event
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """Ask for a graceful end: no new requests, the running ones may finish within limits.drain_s."""
@@ -163,7 +163,6 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
             "events_lost": store.lost,
         },
     )
-
     review = _review(settings, env, live, relay, recorder, store, backends)
 
     def routes(callers: Callers) -> Routes:
@@ -173,19 +172,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         views = Views(live, status.health, status.stats, metrics.text)
         return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of))
 
-    return Daemon(
-        live,
-        embedded,
-        classifier,
-        watch,
-        status.health,
-        review,
-        settings,
-        routes,
-        store,
-        client,
-        asyncio.Event(),
-    )
+    return Daemon(live, embedded, classifier, watch, status.health, review, settings, routes, store, client)
 
 
 def _table(generate: Generate, views: Views, decide: DecideRoute, review: ReviewRoutes) -> Routes:
