@@ -27,6 +27,8 @@ T = TypeVar("T")
 START_S = 20.0
 POLL_S = 0.005
 PR_SET_PDEATHSIG = 1
+# A knob below every gain: `auto` is the cloud, whatever is asked. Tests of the decision itself set another.
+ALWAYS_CLOUD = -9.0
 
 
 def eventually(condition: Callable[[], T], within_s: float = 8.0, what: str = "") -> T:
@@ -320,7 +322,7 @@ def chat_body(
 def _config(
     manifest: str | None, llama_swap: str | None, more: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    tree: dict[str, dict[str, Any]] = {"decision": {"classifier": False}}
+    tree: dict[str, dict[str, Any]] = {"decision": {"classifier": False, "knob": ALWAYS_CLOUD}}
     if manifest is not None:
         tree["manifest"] = {"base_url": manifest}
     if llama_swap is not None:

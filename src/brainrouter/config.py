@@ -71,6 +71,8 @@ class DecisionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     deadline_ms: float = 200.0
     classifier: bool = True
     knob: float | None = None
+    turn_budget: int = 60
+    ability: dict[str, float] = msgspec.field(default_factory=dict[str, float])
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -302,6 +304,7 @@ def _check(settings: Settings, file: Path) -> None:
             found = "" if "@" in url else f", found {url!r}"
             raise ConfigError(f"{file}: key `{key}`: {error}{found}") from error
     positive = {
+        "decision.turn_budget": settings.decision.turn_budget,
         "decision.deadline_ms": settings.decision.deadline_ms,
         "manifest.first_byte_s": settings.manifest.first_byte_s,
         "manifest.stall_s": settings.manifest.stall_s,

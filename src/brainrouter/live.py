@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from brainrouter.brain.session import Session, Sessions
 from brainrouter.policy.breaker import Breaker
 from brainrouter.wire.event import RoutingEvent
 
@@ -22,6 +23,7 @@ class InFlight:
     started: float
     phase: str = "classifying"
     pieces: int = 0
+    session: Session | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Live:
     in_flight: dict[int, InFlight] = field(default_factory=dict[int, InFlight])
     breakers: dict[str, Breaker] = field(default_factory=dict[str, Breaker])
     local_models: list[LocalModel] = field(default_factory=list[LocalModel])
+    sessions: Sessions = field(default_factory=Sessions)
     local_names: dict[str, str] = field(default_factory=dict[str, str])
     local_reachable: bool | None = None
     cloud_reachable: bool | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
+from brainrouter.adapters.heads_file import load_heads
 from brainrouter.adapters.listen import Listening
 from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
@@ -19,6 +20,7 @@ from brainrouter.adapters.review_state import state_file
 from brainrouter.adapters.review_store import ReviewStore
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
+from brainrouter.brain.heads import Heads
 from brainrouter.config import Loaded, Settings, key_from
 from brainrouter.edge.http.callers import Callers, folder_of
 from brainrouter.edge.http.decide import DecideRoute
@@ -27,7 +29,7 @@ from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
-from brainrouter.flows.decide import Decider
+from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Side
 from brainrouter.flows.review import ReviewDesk
@@ -45,6 +47,7 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Backends
 
 EMBEDDED = "embedded llama.cpp"
+EMBEDDED_WINDOW = 8192
 EMBEDDED_PATIENCE_S = 600.0
 ASSUMED_WINDOW = (
     32_768  # of a local model that does not say; one that is smaller refuses, and is asked with less
@@ -143,7 +146,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         busy=_local_generates(live) if embedded else _never,
         after=_settled(embedded),
     )
-    decider = Decider(classifier.current, backends, settings.decision.deadline_ms / 1000)
+    decider = _decider(settings, live, backends, classifier, embedded=embedded is not None)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
         live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols
@@ -291,6 +294,40 @@ def _settled(embedded: EmbeddedBackend | None) -> Callable[[], Awaitable[None]]:
                 await embedded.wait_ready(EMBEDDED_PATIENCE_S)
 
     return settled
+
+
+def _decider(
+    settings: Settings,
+    live: Live,
+    backends: Callable[[], Backends],
+    classifier: ClassifierStart,
+    *,
+    embedded: bool,
+) -> Decider:
+    section = settings.decision
+    knob = DEFAULT_KNOB if section.knob is None else section.knob
+    taste = Taste(knob, section.turn_budget, section.ability)
+    window = _window(settings, live, embedded)
+    deadline_s = section.deadline_ms / 1000
+    return Decider(_heads(), taste, live.sessions, backends, window, classifier.current, deadline_s)
+
+
+def _heads() -> Heads | None:
+    try:
+        return load_heads()
+    except (OSError, ValueError, KeyError) as error:
+        _log.error("the trained heads cannot be used, requests are not weighed: %s", error)
+        return None
+
+
+def _window(settings: Settings, live: Live, embedded: bool) -> Callable[[str | None], int | None]:
+    """The context of a local model: what was configured, what was discovered, what is built in."""
+
+    def window(name: str | None) -> int | None:
+        found = next((model.context for model in live.local_models if model.id == name), None)
+        return settings.llama_swap.context_tokens or found or (EMBEDDED_WINDOW if embedded else None)
+
+    return window
 
 
 def _never() -> bool:

@@ -46,7 +46,7 @@ def test_a_name_leads_to_its_side(
     event = daemon.event(text)
     assert (event["requested_model"], event["decision"], event["stream"]) == (name, side, stream)
     assert (event["status"], event["error"], event["fallback"], event["attempts"]) == (200, None, None, [])
-    assert event["stage"] in ("explicit", "default")
+    assert event["stage"] in ("explicit", "heads")
     assert event["reason"]
     assert 0 < event["first_byte_ms"] <= event["total_ms"]
     if not (side == "cloud" and stream):  # the caller did not ask the cloud for usage

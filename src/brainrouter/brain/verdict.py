@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from brainrouter.brain.session import Session
 from brainrouter.wire.ask import Route
 
 
@@ -11,9 +12,11 @@ from brainrouter.wire.ask import Route
 class Verdict:
     """Where a request should go, and why.
 
-    `gain` ranks requests: higher means that the cloud is worth more. It is ok_cloud - ok_local where both are
-    known (probabilities that each side would succeed), else a number on the same scale. `stage` names the stage of
-    the cascade that settled it. `model` pins a local model; None means the configured one.
+    `gain` ranks requests: higher means that the cloud is worth more. It is ok_cloud - ok_local (probabilities that
+    each side would succeed), whatever stage settled the route. `knob` is the price it was held against, `price` the
+    same with what a switch costs. `stage` names the stage of the cascade that settled it, `kind` the kind of turn.
+    `model` pins a local model; None means the configured one. `private` forbids the cloud, fallback included.
+    `unsure` says that the heads were near the knob.
     """
 
     route: Route
@@ -22,5 +25,12 @@ class Verdict:
     gain: float = 0.0
     ok_local: float | None = None
     ok_cloud: float | None = None
+    knob: float | None = None
+    price: float = 0.0
     ms: float = 0.0
     model: str | None = None
+    kind: str = "main"
+    private: bool = False
+    unsure: bool = False
+    escalation: str | None = None
+    session: Session | None = None

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from brainrouter.adapters.upstream import LiveStream, Whole
+from brainrouter.brain.turn_kind import HOUSEKEEPING
 from brainrouter.brain.verdict import Verdict
 from brainrouter.live import InFlight, Live
 from brainrouter.policy.failure import Failure
@@ -52,6 +53,8 @@ class Recorder:
         event.decision, event.reason, event.stage = verdict.route, verdict.reason, verdict.stage
         event.ok_local, event.ok_cloud = verdict.ok_local, verdict.ok_cloud
         event.gain, event.decide_ms = verdict.gain, round(verdict.ms, 3)
+        event.knob, event.turn_kind, event.escalation = verdict.knob, verdict.kind, verdict.escalation
+        running.session = verdict.session
         running.phase = "waiting"
 
     def trying(self, running: InFlight, attempt: Attempt) -> None:
@@ -64,6 +67,7 @@ class Recorder:
         running.event.attempts.append(f"{self._names[attempt.side]} {attempt.model}: {failure}")
 
     def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream) -> None:
+        _landed(running, attempt)
         running.event.first_byte_ms = self._since(running)
         running.phase = "generating"
         self._serving(running.event, attempt, stream.headers)
@@ -71,6 +75,7 @@ class Recorder:
 
     def whole(self, running: InFlight, attempt: Attempt, answer: Whole) -> None:
         """A whole answer is there; the request is over once it is written, which is now for our part."""
+        _landed(running, attempt)
         event, facts = running.event, answer.facts
         event.first_byte_ms = self._since(running)
         self._serving(event, attempt, answer.headers)
@@ -117,3 +122,9 @@ class Recorder:
 
     def _since(self, running: InFlight) -> float:
         return round((time.monotonic() - running.started) * 1000, 3)
+
+
+def _landed(running: InFlight, attempt: Attempt) -> None:
+    """The conversation goes on where it was answered. Housekeeping is no part of it."""
+    if running.session is not None and running.event.turn_kind not in HOUSEKEEPING:
+        running.session.landed(attempt.side)

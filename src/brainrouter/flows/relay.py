@@ -15,7 +15,7 @@ from brainrouter.live import InFlight, Live
 from brainrouter.policy import breaker as breakers
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
-from brainrouter.policy.model_name import Intent, intent_of
+from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt, Backends, next_after, plan
 from brainrouter.wire.ask import Ask, Dialect
@@ -77,10 +77,12 @@ class Relay:
             raise
 
     async def _answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
-        intent = intent_of(ask.model, self._live.local_names)
+        intent = overruled(
+            intent_of(ask.model, self._live.local_names), ask.headers.get("x-brainrouter-route")
+        )
         verdict = await self._decide(ask, intent)
         self._recorder.decided(running, verdict)
-        may_leave = intent.mode == "auto"
+        may_leave = intent.mode == "auto" and not verdict.private
         attempts = plan(
             verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
         )

@@ -16,11 +16,25 @@ PREFIX = "brainrouter/"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """`mode` as asked for; `local_model` when a local model was named; `made_up` when the name means nothing to us."""
+    """`mode` as asked for; `local_model` when a local model was named; `made_up` when the name means nothing to us.
+
+    `by` says what overruled the name, if anything did.
+    """
 
     mode: Mode
     local_model: str | None = None
     made_up: bool = False
+    by: str = ""
+
+
+def overruled(intent: Intent, said: str | None) -> Intent:
+    """The intent after the header `x-brainrouter-route: local|cloud|auto`; any other value says nothing."""
+    word = (said or "").strip().lower()
+    if word == "auto":
+        return Intent("auto", made_up=intent.made_up)
+    if word == "local":
+        return Intent("local", intent.local_model, by="header")
+    return Intent("cloud", by="header") if word == "cloud" else intent
 
 
 def intent_of(name: str, local_names: Mapping[str, str]) -> Intent:

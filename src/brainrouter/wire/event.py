@@ -29,6 +29,9 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     ok_local: float | None = None
     ok_cloud: float | None = None
     gain: float | None = None
+    knob: float | None = None
+    turn_kind: str | None = None
+    escalation: str | None = None
     decide_ms: float | None = None
     # what happened: `side` is where it was answered, which differs from the decision after a fallback
     side: str | None = None

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable
 
+import msgspec
+from msgspec import Raw
+
+from brainrouter.brain.shape import Tool
+from brainrouter.brain.tool_list import telling_tools
 from brainrouter.edge.http.generate import lower
 from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.edge.http.views import as_json
 from brainrouter.flows.decide import Decider
 from brainrouter.http1.message import Request
 from brainrouter.live import Live
-from brainrouter.policy.model_name import intent_of
+from brainrouter.policy.model_name import Intent, intent_of, overruled
+from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat import parse_chat
-from brainrouter.wire.json_body import BadBody, parse_object
-from brainrouter.wire.prompt_text import last_user_text
+from brainrouter.wire.json_body import BadBody, kind_of, parse_object
+from brainrouter.wire.messages import parse_messages
+from brainrouter.wire.prompt_text import peeled
+from brainrouter.wire.responses import parse_responses
 
 
 class DecideRoute:
@@ -24,29 +32,44 @@ class DecideRoute:
         self._decider = decider
 
     async def __call__(self, request: Request) -> Answer:
+        headers = lower(request)
         try:
-            text, model = self._read(request)
+            ask, text, tools = _read(request, headers)
         except BadBody as bad:
             return problem(request.path, bad.status, bad.message, param=bad.param)
-        verdict = await self._decider.dry_run(text, intent_of(model, self._live.local_names))
+        intent = intent_of(ask.model, self._live.local_names) if ask else Intent("auto")
+        verdict = self._decider.dry_run(
+            ask, text, tools, overruled(intent, headers.get("x-brainrouter-route"))
+        )
         return as_json(
             {
                 "decision": verdict.route,
                 "reason": verdict.reason,
                 "stage": verdict.stage,
+                "turn_kind": verdict.kind,
                 "ok_local": verdict.ok_local,
                 "ok_cloud": verdict.ok_cloud,
                 "gain": verdict.gain,
+                "knob": verdict.knob,
+                "unsure": verdict.unsure,
                 "ms": round(verdict.ms, 3),
             }
         )
 
-    def _read(self, request: Request) -> tuple[str, str]:
-        body = parse_object(request.body)
-        if "text" not in body:
-            ask = parse_chat(request.body, lower(request))
-            return last_user_text(ask), ask.model
-        try:
-            return msgspec.json.decode(body["text"], type=str), "auto"
-        except msgspec.ValidationError:
-            raise BadBody("text must be a string", "text") from None
+
+def _parser(body: dict[str, Raw], headers: dict[str, str]) -> Callable[[bytes, dict[str, str]], Ask]:
+    """The protocol of a body that came without the path that would say it."""
+    if "input" in body:
+        return parse_responses
+    return parse_messages if "system" in body or "anthropic-version" in headers else parse_chat
+
+
+def _read(request: Request, headers: dict[str, str]) -> tuple[Ask | None, str, tuple[Tool, ...]]:
+    body = parse_object(request.body)
+    if "text" not in body or "messages" in body or "input" in body:
+        return _parser(body, headers)(request.body, headers), "", ()
+    if kind_of(body["text"]) != "string":
+        raise BadBody("text must be a string", "text")
+    if "tools" in body and kind_of(body["tools"]) not in ("array", "null"):
+        raise BadBody("tools must be an array", "tools")
+    return None, peeled(msgspec.json.decode(body["text"], type=str)), telling_tools(body.get("tools"))
