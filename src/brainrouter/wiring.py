@@ -29,6 +29,7 @@ from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
+from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
 from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Side
@@ -151,6 +152,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     relay = Relay(
         live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols
     )
+    count = TokenCount(live, backends, _tokenizer(local, embedded))
     watch = BackendWatch(live, cloud, local)
     metrics = Metrics(live)
     store = EventStore(_state_dir(env) / "brainrouter.db")
@@ -170,7 +172,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
 
     def routes(callers: Callers) -> Routes:
         generate = Generate(
-            live, relay, recorder, lambda request, running: callers.note(request.peer, running)
+            live, relay, recorder, lambda request, running: callers.note(request.peer, running), count
         )
         views = Views(live, status.health, status.stats, metrics.text)
         return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of))
@@ -185,6 +187,7 @@ def _table(generate: Generate, views: Views, decide: DecideRoute, review: Review
     routes.add("GET", "/v1/models/*id", views.model)
     routes.add("POST", "/v1/chat/completions", generate.chat)
     routes.add("POST", "/v1/messages", generate.messages)
+    routes.add("POST", "/v1/messages/count_tokens", generate.count_tokens)
     routes.add("POST", "/v1/responses", generate.responses)
     routes.add("POST", "/api/decide", decide)
     routes.add("GET", "/api/routing-events", views.events)
@@ -271,6 +274,14 @@ def _local(
         return None
     key = key_from(env, section.api_key_env)
     return Side(Upstream(client, choice.local_url, "local", timeouts), key.reveal() if key else None)
+
+
+def _tokenizer(local: Side | None, embedded: EmbeddedBackend | None) -> Tokenizer | None:
+    if local is None:
+        return None
+    if embedded is not None:
+        return of_embedded(local.upstream, local.key, embedded.status)
+    return behind_llama_swap(local.upstream, local.key)
 
 
 def _embedded(

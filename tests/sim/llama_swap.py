@@ -83,8 +83,29 @@ class LlamaSwap:
             )
         elif request.method == "POST" and request.path in DISPATCHED:
             await self._dispatch(exchange, script, desk)
+        elif request.path.startswith("/upstream/"):
+            await self._upstream(exchange, script, desk)
         else:
             await self._control(exchange, desk)
+
+    async def _upstream(self, exchange: Exchange, script: Script, desk: Desk) -> None:
+        """A request straight to a model's server, which is started for it when it does not run."""
+        name, _, rest = exchange.request.path.removeprefix("/upstream/").partition("/")
+        row = self.find(name)
+        if row is None:
+            await self.refuse(exchange, "not_found", script)
+            return
+        if self.states(desk).get(row["id"]) != "ready" and not await self._load(
+            exchange, script, desk, row["id"], False
+        ):
+            return
+        if script.get("do", "answer") != "answer":
+            await upstream.answer(exchange, script, desk)
+        elif rest == "v1/chat/completions/input_tokens":
+            counted = len(json.dumps(exchange.request.json()).split())
+            await exchange.reply_json(200, {"input_tokens": counted, "object": "response.input_tokens"})
+        else:
+            await exchange.reply(404, b"404 page not found\n", [("content-type", "text/plain")])
 
     def _allowed(self, exchange: Exchange) -> bool:
         bearer = exchange.request.header("authorization").removeprefix("Bearer ").strip()

@@ -96,15 +96,26 @@ class Upstream:
             raise
 
     async def get(self, path: str, key: str | None, timeout_s: float) -> tuple[int, bytes]:
-        """A small GET beside the hot path (health, models). Raises Failure."""
+        """A small GET beside the hot path (health, models). Raises Failure. `~/` is the origin's own root."""
+        return await self._small("GET", path, key, b"", timeout_s)
+
+    async def post(self, path: str, key: str | None, body: bytes, timeout_s: float) -> tuple[int, bytes]:
+        """A small POST of JSON beside the hot path (token counts). Raises Failure."""
+        return await self._small("POST", path, key, body, timeout_s)
+
+    async def _small(
+        self, method: str, path: str, key: str | None, body: bytes, timeout_s: float
+    ) -> tuple[int, bytes]:
         headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
+        if body:
+            headers.append((b"content-type", b"application/json"))
         if key:
             headers += [(b"authorization", b"Bearer " + key.encode()), (b"x-api-key", key.encode())]
         try:
             async with asyncio.timeout(timeout_s):
                 target = path[2:] if path.startswith("~/") else self._base_path + path
                 response = await self._client.request(
-                    self._origin, "GET", "/" + target.lstrip("/"), headers, b"", first_byte_s=timeout_s
+                    self._origin, method, "/" + target.lstrip("/"), headers, body, first_byte_s=timeout_s
                 )
                 try:
                     return response.status, await response.read(ANSWER_MAX_BYTES, timeout_s)

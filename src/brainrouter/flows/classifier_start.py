@@ -45,7 +45,9 @@ class ClassifierStart:
             self._detail = f"off: {error}"
             return
         deadline_s = self._settings.decision.deadline_ms / 1000
-        classifier = Classifier(model, deadline_s=deadline_s, embedded=self._configured is None, busy=self._busy)
+        classifier = Classifier(
+            model, deadline_s=deadline_s, embedded=self._configured is None, busy=self._busy
+        )
         await classifier.start()
         self._classifier = classifier
 

@@ -122,6 +122,16 @@ def _local_body(
     return with_fields(ask.body, **changes)
 
 
+def to_count(ask: Ask, model: str) -> bytes:
+    """The request as a local model would be asked it, for its own tokenizer to count: nothing left out, nothing made
+    lean. Raises Failure for one that cannot be said in chat completions.
+    """
+    translated = _translated(ask)
+    messages = adapt.adapt(adapt.without_images(translated.messages))
+    fields = {name: translated.fields[name] for name in ("tools",) if name in translated.fields}
+    return msgspec.json.encode({"model": model, "messages": messages, **fields})
+
+
 def _translated(ask: Ask) -> ChatRequest:
     try:
         return to_chat(ask)

@@ -49,6 +49,11 @@ def local_models(models_body: bytes, running_body: bytes | None) -> list[LocalMo
     return found
 
 
+def ready_models(running_body: bytes) -> set[str]:
+    """The models that `/running` says answer now, without being loaded first. Never raises."""
+    return {name for name, process in _running(running_body).items() if process.get("state") == "ready"}
+
+
 def context_of_command(command: str) -> int | None:
     """The window that a llama-server command line asks for, or None when it does not say one (0 is the model's own)."""
     try:

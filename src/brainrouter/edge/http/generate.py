@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from brainrouter.edge.http.routes import Answer, problem
+from brainrouter.flows.count import TokenCount
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Running
 from brainrouter.http1.message import Reply, Request, StreamReply
@@ -28,11 +31,14 @@ _PASSED = frozenset({"request-id", "x-request-id", "retry-after"})
 class Generate:
     """Handlers of the routes that generate."""
 
-    def __init__(self, live: Live, relay: Relay, recorder: Recorder, note_caller: NoteCaller) -> None:
+    def __init__(
+        self, live: Live, relay: Relay, recorder: Recorder, note_caller: NoteCaller, count: TokenCount
+    ) -> None:
         self._live = live
         self._relay = relay
         self._recorder = recorder
         self._note_caller = note_caller
+        self._count = count
 
     async def chat(self, request: Request) -> Answer:
         """POST /v1/chat/completions."""
@@ -45,6 +51,15 @@ class Generate:
     async def responses(self, request: Request) -> Answer:
         """POST /v1/responses."""
         return await self._generate(request, parse_responses)
+
+    async def count_tokens(self, request: Request) -> Answer:
+        """POST /v1/messages/count_tokens. Leaves no event: clients send dozens at a time, and nothing is routed."""
+        try:
+            ask = parse_messages(request.body, lower(request))
+        except BadBody as bad:
+            self._recorder.refused(request.path, bad.status, bad.message)
+            return problem(request.path, bad.status, bad.message, param=bad.param)
+        return Reply(200, msgspec.json.encode({"input_tokens": await self._count(ask)}))
 
     async def _generate(self, request: Request, parse: Parse) -> Answer:
         if self._live.draining:

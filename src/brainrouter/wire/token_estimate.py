@@ -1,0 +1,71 @@
+"""How many tokens a text has, guessed from its characters, for when no tokenizer can be asked.
+
+Fitted to the embedded model's tokenizer on 165 pieces of code, prose, JSON and tool schemas: off by 7 % on average
+and by less than 14 % in nine of ten (characters divided by a constant: 18 %). docs/protocols.md says how.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import msgspec
+
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.chat_request import ChatRequest
+from brainrouter.wire.json_body import BadBody
+from brainrouter.wire.messages_to_chat import messages_to_chat
+
+# Bytes of each kind, and the tokens that one of them stands for. Other bytes (spaces) count as nothing.
+_WEIGHTS: tuple[tuple[bytes, float], ...] = (
+    (bytes(range(0x61, 0x7B)), 0.222),
+    (bytes(range(0x41, 0x5B)), 0.639),
+    (b"0123456789", 1.677),
+    (bytes(byte for byte in range(0x21, 0x7F) if not chr(byte).isalnum()), 0.568),
+    (b"\n", 1.385),
+    (bytes(range(0x80, 0x100)), 0.912),
+)
+MESSAGE_TOKENS = 4
+IMAGE_TOKENS = 1_500  # what Anthropic counts for a large one
+
+
+def estimate(ask: Ask) -> int:
+    """The tokens of a messages request, images included. Never raises."""
+    try:
+        request = messages_to_chat(ask)
+    except (BadBody, RecursionError):
+        return max(1, math.ceil(text_tokens(ask.raw)))
+    pieces: list[str] = []
+    images = sum(_collect(message, pieces) for message in request.messages)
+    tools = msgspec.json.encode(_tools(request))
+    text = "\n".join(pieces).encode("utf-8", "replace")
+    fixed = MESSAGE_TOKENS * len(request.messages) + IMAGE_TOKENS * images
+    return max(1, math.ceil(text_tokens(text) + text_tokens(tools) + fixed))
+
+
+def text_tokens(text: bytes) -> float:
+    """The tokens of UTF-8 text."""
+    size = len(text)
+    return sum(weight * (size - len(text.translate(None, kind))) for kind, weight in _WEIGHTS)
+
+
+def _collect(message: dict[str, Any], pieces: list[str]) -> int:
+    """Put a message's text into `pieces`; returns how many images it has."""
+    images = 0
+    content = message.get("content")
+    if isinstance(content, str):
+        pieces.append(content)
+    elif isinstance(content, list):
+        for part in cast("list[dict[str, Any]]", content):
+            if part["type"] == "text":
+                pieces.append(part["text"])
+            else:
+                images += 1
+    pieces.append(message.get("reasoning_content", ""))
+    for call in message.get("tool_calls", ()):
+        pieces += (call["function"]["name"], call["function"]["arguments"])
+    return images
+
+
+def _tools(request: ChatRequest) -> list[Any]:
+    return [tool["function"] for tool in request.fields.get("tools", ())]
