@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,12 @@ class Daemon:
                 server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
-                background = [group.create_task(self.watch.run()), group.create_task(self.classifier.run())]
+                background = [
+                    group.create_task(_kept("the watch of the backends", self.watch.run())),
+                    group.create_task(_kept("the classifier's start", self.classifier.run())),
+                ]
                 if self.embedded is not None:
-                    background.append(group.create_task(self.embedded.start()))
+                    background.append(group.create_task(_kept("the embedded model", self.embedded.start())))
                 gc.collect()
                 gc.freeze()
                 await self._stopping.wait()
@@ -125,6 +128,14 @@ class Daemon:
             await self.embedded.close()
         await self._client.close()
         self._store.close()
+
+
+async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Background work may fail; the daemon serves on without it."""
+    try:
+        await work
+    except Exception:
+        _log.exception("%s ended", name)
 
 
 def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client) -> Daemon:
