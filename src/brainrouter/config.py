@@ -11,12 +11,14 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import yaml
 
 from brainrouter.http1.origin import Origin
+
+Price = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 SYSTEM_FILE = Path("/etc/brainrouter/brainrouter.yaml")
 PLACEHOLDER_KEY = "mnfst_REPLACE_WITH_YOUR_KEY"
@@ -123,6 +125,12 @@ class OpsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     llama_cpp_restart: str | None = None
 
 
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    cloud_input_per_mtok: Price | None = None
+    cloud_output_per_mtok: Price | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "USD"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration. Sections that no file mentions hold their defaults."""
 
@@ -134,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     review: ReviewSettings = ReviewSettings()
     bridge: BridgeSettings = BridgeSettings()
     ops: OpsSettings = OpsSettings()
+    prices: PriceSettings = PriceSettings()
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,14 @@ from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.brain.heads import Heads
 from brainrouter.config import Loaded, Settings, key_from
 from brainrouter.edge.http.callers import Callers, folder_of
+from brainrouter.edge.http.dashboard import Dashboard
 from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
+from brainrouter.flows.bridge_status import BridgeBoard
+from brainrouter.flows.broadcast import Broadcast
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
 from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
@@ -46,6 +49,7 @@ from brainrouter.live import Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Backends
+from brainrouter.wiring_dashboard import build_dashboard, cloud_part, local_part
 
 EMBEDDED = "embedded llama.cpp"
 EMBEDDED_WINDOW = 8192
@@ -53,7 +57,6 @@ EMBEDDED_PATIENCE_S = 600.0
 ASSUMED_WINDOW = (
     32_768  # of a local model that does not say; one that is smaller refuses, and is asked with less
 )
-NO_CLOUD = "no Manifest found: `cloud` is answered locally and marked `fallback: no cloud`"
 
 _log = logging.getLogger("brainrouter")
 
@@ -79,6 +82,7 @@ class Daemon:
     watch: BackendWatch
     health: Callable[[], dict[str, Any]]
     review: ReviewDesk
+    broadcast: Broadcast
     _settings: Settings
     _routes: Callable[[Callers], Routes]
     _store: EventStore
@@ -100,15 +104,13 @@ class Daemon:
                 server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
-                background = [
-                    group.create_task(_kept("the watch of the backends", self.watch.run())),
-                    group.create_task(_kept("the classifier's start", self.classifier.run())),
-                ]
+                background = [group.create_task(self.watch.run()), group.create_task(self.classifier.run())]
                 if self.embedded is not None:
-                    background.append(group.create_task(_kept("the embedded model", self.embedded.start())))
+                    background.append(group.create_task(self.embedded.start()))
                 gc.collect()
                 gc.freeze()
                 await self._stopping.wait()
+                self.broadcast.close()
                 await server.drain(self._settings.limits.drain_s)
                 self.review.close()
                 for task in background:
@@ -128,14 +130,6 @@ class Daemon:
             await self.embedded.close()
         await self._client.close()
         self._store.close()
-
-
-async def _kept(name: str, work: Coroutine[Any, Any, None]) -> None:
-    """Background work may fail; the daemon serves on without it."""
-    try:
-        await work
-    except Exception:
-        _log.exception("%s ended", name)
 
 
 def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client) -> Daemon:
@@ -170,8 +164,8 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     live.listeners += [metrics.heard, store.add, log_events]
     status = Status(
         live,
-        lambda: _cloud_part(settings, choice, env, live),
-        lambda: _local_part(choice, live, embedded, backends()),
+        lambda: cloud_part(settings, choice.cloud_url, env, live),
+        lambda: local_part(choice.local_url, live, embedded, backends()),
         classifier.status,
         lambda: {
             "config_files": list(map(str, loaded.files)),
@@ -181,17 +175,24 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     )
     review = _review(settings, env, live, relay, recorder, store, backends)
 
+    bridges = BridgeBoard(settings.bridge)
+    dashboard, broadcast = build_dashboard(settings, live, status, bridges, watch, store.path)
+
     def routes(callers: Callers) -> Routes:
         generate = Generate(
             live, relay, recorder, lambda request, running: callers.note(request.peer, running), count
         )
         views = Views(live, status.health, status.stats, metrics.text)
-        return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of))
+        return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of), dashboard)
 
-    return Daemon(live, embedded, classifier, watch, status.health, review, settings, routes, store, client)
+    return Daemon(
+        live, embedded, classifier, watch, status.health, review, broadcast, settings, routes, store, client
+    )
 
 
-def _table(generate: Generate, views: Views, decide: DecideRoute, review: ReviewRoutes) -> Routes:
+def _table(
+    generate: Generate, views: Views, decide: DecideRoute, review: ReviewRoutes, dashboard: Dashboard
+) -> Routes:
     routes = Routes()
     routes.add("GET", "/health", views.health)
     routes.add("GET", "/v1/models", views.models)
@@ -203,8 +204,6 @@ def _table(generate: Generate, views: Views, decide: DecideRoute, review: Review
     routes.add("POST", "/api/decide", decide)
     routes.add("GET", "/api/routing-events", views.events)
     routes.add("GET", "/api/routing-stats", views.stats)
-    routes.add("GET", "/api/service-health", views.service_health)
-    routes.add("GET", "/api/inference-status", views.inference)
     routes.add("GET", "/api/models/llama-swap", views.local_models)
     routes.add("GET", "/metrics", views.metrics)
     routes.add("GET", "/review/api/sessions", review.sessions)
@@ -216,6 +215,7 @@ def _table(generate: Generate, views: Views, decide: DecideRoute, review: Review
     routes.add("POST", "/review/session/:id/resolve", review.resolve_one)
     routes.add("GET", "/api/review-config", review.config)
     routes.add("POST", "/api/review-config", review.set_config)
+    dashboard.add_to(routes)
     return routes
 
 
@@ -361,35 +361,6 @@ def _local_generates(live: Live) -> Callable[[], bool]:
         return any(item.event.provider == EMBEDDED for item in live.in_flight.values())
 
     return busy
-
-
-def _cloud_part(settings: Settings, choice: Choice, env: Mapping[str, str], live: Live) -> dict[str, Any]:
-    if choice.cloud_url is None:
-        return {"state": "missing", "detail": NO_CLOUD}
-    named = settings.manifest.api_key_env
-    return {
-        "state": {True: "healthy", False: "unreachable", None: "unknown"}[live.cloud_reachable],
-        "url": choice.cloud_url,
-        "key": f"from ${named}" if key_from(env, named) else f"missing: set ${named}",
-    }
-
-
-def _local_part(
-    choice: Choice, live: Live, embedded: EmbeddedBackend | None, backends: Backends
-) -> dict[str, Any]:
-    models = [model.id for model in live.local_models]
-    if embedded is not None:
-        return {**embedded.status(), "embedded": True, "models": models, "model": backends.local_model}
-    if choice.local_url is None:
-        return {"state": "missing", "embedded": False, "models": []}
-    state = {True: "healthy", False: "unreachable", None: "unknown"}[live.local_reachable]
-    return {
-        "state": state,
-        "embedded": False,
-        "url": choice.local_url,
-        "models": models,
-        "model": backends.local_model,
-    }
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:

@@ -171,7 +171,6 @@ def test_a_body_just_under_the_limit_is_served(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v1/chat/completion",

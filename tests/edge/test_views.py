@@ -139,7 +139,8 @@ def test_statistics_count_what_happened() -> None:
 
 def test_the_services_are_told_apart(daemon: Daemon) -> None:
     services = daemon.get("/api/service-health")["services"]
-    assert set(services) == {"cloud", "local", "classifier"}
+    assert set(services) == {"cloud", "local", "classifier", "brainrouter"}
+    assert {part["dot"] for part in services.values()} <= {"healthy", "idle", "loading", "unhealthy", "off"}
 
 
 def test_what_runs_now_is_shown_while_it_runs(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
-from brainrouter.policy.plan import Attempt, Backends, next_after, plan, worth_telling
+from brainrouter.policy.plan import Attempt, Backends, next_after, plan
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.error_body import error_frame
 from brainrouter.wire.inward import Inward, Stamp
@@ -86,16 +86,16 @@ class Relay:
         attempts = plan(
             verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
         )
-        failure: Failure | None = None
+        failure = Failure(kinds.BUSY, "neither a cloud nor a local model is configured", status=503)
         attempt = attempts[0] if attempts else None
         while attempt is not None:
             try:
                 return await self._try(ask, intent, attempt, running)
             except Failure as found:
-                failure = worth_telling(failure, found, attempt)
+                failure = found
                 self._recorder.attempt_failed(running, attempt, found)
                 attempt = next_after(attempts, attempt, found)
-        raise failure or Failure(kinds.BUSY, "neither a cloud nor a local model is configured")
+        raise failure
 
     async def _try(
         self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight
@@ -165,8 +165,7 @@ class Relay:
         state = self._live.breaker(attempt.breaker)
         if failure.kind is kinds.BREAKER_OPEN:
             return
-        rests = failure.kind is kinds.RATE_LIMITED and failure.retry_after_s is not None
-        if not failure.kind.trips and not rests:
+        if not failure.kind.trips:
             self._live.breakers[attempt.breaker] = breakers.abandoned(state)
             return
         now = asyncio.get_running_loop().time()

@@ -37,6 +37,7 @@ class Status:
         return {
             "status": "ok",
             "version": __version__,
+            "started": self._live.started,
             "uptime_s": round(time.time() - self._live.started, 1),
             "draining": self._live.draining,
             "in_flight": len(self._live.in_flight),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
 from brainrouter.flows.relay import Side
 from brainrouter.live import Live, LocalModel
@@ -13,8 +12,6 @@ from brainrouter.wire.llama_swap import local_models
 
 EVERY_S = 10.0
 PROBE_S = 3.0
-
-_log = logging.getLogger("brainrouter.backends")
 
 
 class BackendWatch:
@@ -34,10 +31,7 @@ class BackendWatch:
         """Look for ever; cancel to end."""
         while True:
             self._wake.clear()
-            try:
-                await self.look()
-            except Exception:
-                _log.exception("looking at the backends failed; trying again")
+            await self.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()

@@ -41,6 +41,16 @@ def refusal(method: str, header: Callable[[str], str | None], port: int, *, has_
     return None
 
 
+def is_navigation(method: str, header: Callable[[str], str | None]) -> bool:
+    """Whether a browser opens this as a page in a tab of its own: not in a frame, not by a script, not as a form."""
+    return (
+        method in ("GET", "HEAD")
+        and header("sec-fetch-mode") == "navigate"
+        and header("sec-fetch-dest") == "document"
+        and header("origin") is None
+    )
+
+
 def _has_port(host: str) -> bool:
     return ":" in host.rpartition("]")[2]
 

@@ -27,7 +27,6 @@ from brainrouter.wiring import Choice, build
 
 EXIT_REFUSED = 1
 EXIT_CONFIG = 78
-POOLED = 256  # idle connections kept for each upstream: a burst of agents must not reconnect
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _log = logging.getLogger("brainrouter")
@@ -70,7 +69,7 @@ def start(options: Options, *, discover: bool) -> int:
 async def _serve(
     loaded: Loaded, listening: Listening, options: Options, *, discover: bool, interactive: bool
 ) -> None:
-    client = Client(max_idle_per_origin=POOLED)
+    client = Client()
     choice = await _chosen(loaded, client) if discover else _configured(loaded)
     daemon = build(loaded, choice, os.environ, client)
     show = Show(daemon, listening, loaded) if discover else None

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from brainrouter.http1.message import Peer, Reply, Request, StreamReply
-from brainrouter.policy.origin import refusal
+from brainrouter.policy.origin import Refusal, is_navigation, refusal
 from brainrouter.wire.ask import Dialect
 from brainrouter.wire.error_body import error_body
 
 Answer = Reply | StreamReply
 Handler = Callable[[Request], Awaitable[Answer]]
 
-# No page may read our answers or run them as something else than they say they are.
-SAFE_HEADERS = (("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"))
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
 _ID = r"[0-9A-Za-z_-]{1,64}"
@@ -31,6 +29,12 @@ class Routes:
         default_factory=list[tuple[re.Pattern[str], dict[str, Handler]]]
     )
     templates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    pages: list[Handler] = field(default_factory=list[Handler])
+
+    def page(self, path: str, handler: Handler) -> None:
+        """A page for a person: a link on another site may lead to it, since opening it changes nothing."""
+        self.add("GET", path, handler)
+        self.pages.append(handler)
 
     def add(self, method: str, path: str, handler: Handler) -> None:
         self.templates.append((method, path))
@@ -59,18 +63,13 @@ class App:
         self._admits = admits
 
     async def __call__(self, request: Request) -> Answer:
-        answer = await self._answer(request)
-        answer.headers = (*answer.headers, *SAFE_HEADERS)
-        return answer
-
-    async def _answer(self, request: Request) -> Answer:
         if request.peer.kind == "tcp":
             if not self._admits(request.peer):
                 return problem(request.path, 403, "this brainrouter belongs to another user", close=True)
             refused = refusal(
                 request.method, request.headers.get, request.peer.local[1], has_body=bool(request.body)
             )
-            if refused:
+            if refused and not self._followed_link(request, refused):
                 return problem(request.path, refused.status, refused.message, close=True)
         handlers = self._routes.find(request.path)
         if not handlers:
@@ -84,6 +83,12 @@ class App:
             reply.headers = (("allow", allowed),)
             return reply
         return await handler(request)
+
+    def _followed_link(self, request: Request, refused: Refusal) -> bool:
+        """A person followed a link on another site to one of our pages; that site cannot read what they get."""
+        if refused.status != 403 or not is_navigation(request.method, request.headers.get):
+            return False
+        return self._routes.find(request.path).get("GET") in self._routes.pages
 
 
 def dialect_of(path: str) -> Dialect:

@@ -73,20 +73,6 @@ class Views:
         """GET /api/routing-stats."""
         return as_json(self._stats())
 
-    async def service_health(self, _: Request) -> Answer:
-        """GET /api/service-health."""
-        health = self._health()
-        return as_json({"services": {name: health[name] for name in ("cloud", "local", "classifier")}})
-
-    async def inference(self, _: Request) -> Answer:
-        """GET /api/inference-status: what runs now."""
-        running = [
-            {"id": item.event.id, "phase": item.phase, "pieces": item.pieces, "model": item.event.model,
-             "decision": item.event.decision, "prompt": item.event.prompt_excerpt, "since": item.event.time}
-            for item in self._live.in_flight.values()
-        ]  # fmt: skip
-        return as_json({"active": len(running), "requests": running})
-
     async def metrics(self, _: Request) -> Answer:
         """GET /metrics, in Prometheus' text format."""
         return Reply(200, self._metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
