@@ -14,7 +14,8 @@ class Verdict:
 
     `gain` ranks requests: higher means that the cloud is worth more. It is ok_cloud - ok_local (probabilities that
     each side would succeed), whatever stage settled the route. `knob` is the price it was held against, `price` the
-    same with what a switch costs. `stage` names the stage of the cascade that settled it, `kind` the kind of turn.
+    same with what a switch costs. `stage` names the stage of the cascade that settled it, `kind` the kind of turn
+    (None where the turn was not read).
     `model` pins a local model; None means the configured one. `private` forbids the cloud, fallback included.
     `unsure` says that the heads were near the knob.
     """
@@ -29,7 +30,7 @@ class Verdict:
     price: float = 0.0
     ms: float = 0.0
     model: str | None = None
-    kind: str = "main"
+    kind: str | None = "main"
     private: bool = False
     unsure: bool = False
     escalation: str | None = None

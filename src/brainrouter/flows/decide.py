@@ -66,6 +66,8 @@ class Decider:
     async def __call__(self, ask: Ask, intent: Intent, private: str | None = None) -> Verdict:
         """The verdict for a request that will be forwarded. `private` names the rule that keeps it local, if any."""
         started = time.perf_counter()
+        if intent.mode == "cloud" and private is None:
+            return self._asked_for_cloud(ask, intent, started)
         try:
             question = self.question(ask)
             session = self._sessions.get(session_key(ask, question.talk), time.monotonic())
@@ -77,6 +79,13 @@ class Decider:
             if verdict.unsure:
                 verdict = await self._second_opinion(verdict, question.text, started)
         return replace(verdict, ms=(time.perf_counter() - started) * 1000)
+
+    def _asked_for_cloud(self, ask: Ask, intent: Intent, started: float) -> Verdict:
+        """Nothing to weigh, so nothing of the conversation is read: this is the fast path."""
+        session = self._sessions.get(ask.session, time.monotonic()) if ask.session else None
+        reason = f"asked for cloud by {intent.by}" if intent.by else "asked for cloud"
+        ms = (time.perf_counter() - started) * 1000
+        return Verdict("cloud", reason, "explicit", knob=self.taste.knob, ms=ms, kind=None, session=session)
 
     def dry_run(self, ask: Ask | None, text: str, tools: tuple[Tool, ...], intent: Intent) -> Verdict:
         """The verdict without forwarding and without the small model: the same request, the same answer.
