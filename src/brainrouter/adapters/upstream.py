@@ -19,6 +19,7 @@ from brainrouter.policy.upstream_error import failure_of
 from brainrouter.wire.ask import Dialect, Route
 from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.disguise import disguised
+from brainrouter.wire.error_body import error_frame
 from brainrouter.wire.inward import Inward
 from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
@@ -295,6 +296,13 @@ class LiveStream:
         except BadAnswer as bad:
             failure = Failure(kinds.MALFORMED, f"the {self._side} side sent an answer in pieces: {bad}")
         return failure
+
+    def error_frame(self, dialect: Dialect, failure: Failure) -> bytes:
+        """What ends the stream for a caller of `dialect` when it broke."""
+        status, message, kind = failure.status, failure.message, failure.kind.name
+        if self._inward is not None:
+            return self._inward.broken(status=status, message=message, kind=kind)
+        return error_frame(dialect, status=status, message=message, kind=kind)
 
     def close(self) -> None:
         """Let the upstream go: at once when its answer was not read whole."""

@@ -19,7 +19,6 @@ from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt, Backends, next_after, plan
 from brainrouter.wire.ask import Ask, Dialect
-from brainrouter.wire.error_body import error_frame
 from brainrouter.wire.inward import Inward, Stamp
 from brainrouter.wire.translate import inward
 
@@ -209,14 +208,7 @@ class Running:
         try:
             failure = await self._stream.pump(sink, self._heard)
             if failure is not None:
-                sink.write(
-                    error_frame(
-                        self._ask.dialect,
-                        status=failure.status,
-                        message=failure.message,
-                        kind=failure.kind.name,
-                    )
-                )
+                sink.write(self._stream.error_frame(self._ask.dialect, failure))
             self._over = True
             self._relay.ended(self._attempt, failure)
             self._relay.streamed(self._running, self._stream, failure)

@@ -7,9 +7,18 @@ import math
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.wire.ask import Dialect
-from brainrouter.wire.error_body import error_body, overflow_message
+from brainrouter.wire.error_body import error_body, error_frame, overflow_message
 
 RETRY_AFTER_DEFAULT_S = 5
+
+
+def overflow_frame(window: tuple[int, int] | None) -> bytes:
+    """A whole responses stream that says the request does not fit.
+
+    OpenAI says it in the stream, and only there does Codex read it: it compacts then, where a 400 ends its run.
+    """
+    message = overflow_message("responses", *(window or (None, None)))
+    return error_frame("responses", status=400, message=message, kind=kinds.CONTEXT_TOO_LONG.name)
 
 
 def error_reply(dialect: Dialect, failure: Failure) -> tuple[int, tuple[tuple[str, str], ...], bytes]:

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from brainrouter.wire.blocks import Block, is_json
 from brainrouter.wire.chat_request import ChatRequest
+from brainrouter.wire.error_body import failed_response
 from brainrouter.wire.inward import Inward, Stamp
 from brainrouter.wire.responses_tools import FREE_TEXT
 from brainrouter.wire.sealed import sealed
@@ -45,6 +46,11 @@ class ToResponses(Inward):
         self._item_id = b""
         self._output: list[dict[str, Any]] = []
         self._number = 0
+
+    def broken(self, *, status: int, message: str, kind: str) -> bytes:
+        """`response.failed` for this very response, with what was whole of it, then the error."""
+        response = {**self._response("failed"), "output": self._output}
+        return failed_response(response, self._number, status=status, message=message, kind=kind)
 
     def _emit(self, kind: bytes, fields: bytes) -> None:
         self._out.append(_EVENT % (kind, kind, self._number, fields))

@@ -69,7 +69,14 @@ def error_frame(
     error = _openai(status, message, kind, param, code)
     if dialect == "chat":
         return frame(_ENCODER.encode({"error": error}))
-    return _responses_frames(error)
+    return _responses_frames(error, {"id": "resp_failed", "object": "response", "output": []}, 0)
+
+
+def failed_response(
+    response: dict[str, Any], number: int, *, status: int, message: str, kind: str | None = None
+) -> bytes:
+    """`error_frame` of the responses dialect for a response that had begun: `number` is its next event's."""
+    return _responses_frames(_openai(status, message, kind, None, None), response, number)
 
 
 def overflow_message(dialect: Dialect, n_prompt: int | None, n_ctx: int | None) -> str:
@@ -104,23 +111,21 @@ def _anthropic(status: int, message: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": _ANTHROPIC_TYPES.get(status, default), "message": message}}
 
 
-def _responses_frames(error: dict[str, Any]) -> bytes:
+def _responses_frames(error: dict[str, Any], response: dict[str, Any], number: int) -> bytes:
     """`response.failed`, which Codex reads, then `error`, at which the official SDKs raise."""
     code = error["code"] or error["type"]
     failed: dict[str, Any] = {
         "type": "response.failed",
-        "sequence_number": 0,
+        "sequence_number": number,
         "response": {
-            "id": "resp_failed",
-            "object": "response",
+            **response,
             "status": "failed",
-            "output": [],
             "error": {"code": code, "message": error["message"]},
         },
     }
     told: dict[str, Any] = {
         "type": "error",
-        "sequence_number": 1,
+        "sequence_number": number + 1,
         "code": code,
         "message": error["message"],
         "param": error["param"],

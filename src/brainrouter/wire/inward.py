@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from brainrouter.wire.blocks import Block, Blocks
 from brainrouter.wire.chat_chunk import Chunk, Usage, chunk_of, first_choice, read_chunk, usage_in
+from brainrouter.wire.error_body import error_frame
 from brainrouter.wire.sse import EventSplitter, parse_event, plain_data
 
 _BEAT_EVERY = 16  # hidden pieces of reasoning to one sign of life
@@ -64,6 +65,10 @@ class Inward(ABC):
             self.feed(rest + b"\n\n")
         self._end()
         return self._flush()
+
+    def broken(self, *, status: int, message: str, kind: str) -> bytes:
+        """What ends the answer in place of `end` when the upstream broke off."""
+        return error_frame("messages", status=status, message=message, kind=kind)
 
     def whole(self, completion: object) -> bytes:
         """A whole chat completion (decoded) as the caller's whole answer."""

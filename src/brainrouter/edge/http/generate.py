@@ -12,7 +12,8 @@ from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Running
 from brainrouter.http1.message import Reply, Request, StreamReply
 from brainrouter.live import InFlight, Live
-from brainrouter.policy.error_reply import error_reply
+from brainrouter.policy import failure as kinds
+from brainrouter.policy.error_reply import error_reply, overflow_frame
 from brainrouter.policy.failure import Failure
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat import parse_chat
@@ -78,7 +79,10 @@ class Generate:
             answer = await self._relay.answer(ask, running)
         except Failure as failure:
             status, headers, body = error_reply(ask.dialect, failure)
-            return Reply(status, body, headers=(*headers, *decision_headers(running)))
+            told = (*headers, *decision_headers(running))
+            if ask.dialect == "responses" and ask.stream and failure.kind is kinds.CONTEXT_TOO_LONG:
+                return Reply(200, overflow_frame(failure.window), "text/event-stream", told)
+            return Reply(status, body, headers=told)
         if isinstance(answer, Running):
             headers = (*passed_on(answer.upstream_headers), ("cache-control", "no-cache"), *answer.headers)
             return StreamReply(200, answer.pump, headers=headers)
