@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainrouter.wire.chat_chunk import BadAnswer
@@ -87,6 +87,7 @@ def test_any_chunking_of_the_bytes_gives_the_same_stream(said: Said, marks: list
     assert run(THINKING, pieces) == run(THINKING, [whole]) == run(THINKING, said.chunks)
 
 
+@settings(max_examples=40)
 @given(answers(in_order=True))
 def test_the_sdk_assembles_a_stream_to_what_the_whole_answer_says(said: Said) -> None:
     stream = anthropic_client(run(THINKING, said.chunks))

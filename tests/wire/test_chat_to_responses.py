@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainrouter.wire.responses import parse_responses
@@ -66,7 +66,7 @@ def check_grammar(stream: bytes) -> list[dict[str, Any]]:
     assert [data["sequence_number"] for _, data in rows] == list(range(len(rows)))
     assert GRAMMAR.fullmatch("".join(_LETTERS[name] for name, _ in rows))
     done: list[dict[str, Any]] = []
-    said = ""
+    said, opened = "", dict[str, Any]()
     for name, data in rows:
         if name == "response.output_item.added":
             opened, said = data["item"], ""
@@ -108,6 +108,7 @@ def test_any_chunking_of_the_bytes_gives_the_same_stream(said: Said, marks: list
     assert run(PLAIN, pieces) == run(PLAIN, [whole]) == run(PLAIN, said.chunks)
 
 
+@settings(max_examples=40)
 @given(answers(in_order=True))
 def test_the_sdk_assembles_a_stream_to_what_the_whole_answer_says(said: Said) -> None:
     client = openai_client(run(PLAIN, said.chunks))
