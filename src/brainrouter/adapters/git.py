@@ -239,6 +239,10 @@ def _copy(source: Path, target: Path, limit: int) -> None:
     if len(data) > limit:
         raise GitTrouble(f"{source.name} of the repository is larger than {limit} bytes")
     target.write_bytes(data)
+    # Git trusts a file that has not been touched since the index was written, in whole seconds: a younger copy of the
+    # index would hide a change of the same second and size.
+    when = source.lstat().st_mtime_ns
+    os.utime(target, ns=(when, when))
 
 
 def _environment(private: Path) -> dict[str, str]:

@@ -70,7 +70,6 @@ class ReviewDesk:
         self.address = "http://127.0.0.1:9099"
         self._group: asyncio.TaskGroup | None = None
         self._work: dict[Key, _Work] = {}
-        self._busy: dict[str, _Work] = {}
 
     async def open(self, group: asyncio.TaskGroup, address: str) -> None:
         """Begin to serve: what a killed daemon left running shows as interrupted."""
@@ -114,10 +113,9 @@ class ReviewDesk:
         if feedback and feedback.strip():
             states.note_to_reviewer(session, feedback.strip(), now)
         states.grant(session)
-        begun = asyncio.get_running_loop().create_future()
+        begun: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._start(key, lambda work: self._proceed(session, work, begun))
-        await begun
-        return detail_of(session, self.address)
+        return await begun
 
     async def resolve(self, session_id: str, feedback: str) -> dict[str, Any] | None:
         """A person decides. None when there is no such session; raises WrongState, CannotKeep."""
@@ -192,7 +190,7 @@ class ReviewDesk:
         states.ask_again(session, call.summary, call.details, list(call.history), now)
         return await self._round(session, gathered, work)
 
-    async def _proceed(self, session: Session, work: _Work, begun: asyncio.Future[None]) -> Answer:
+    async def _proceed(self, session: Session, work: _Work, begun: asyncio.Future[dict[str, Any]]) -> Answer:
         try:
             gathered = await self._gatherer.gather(session.cwd, session.cwd, session.base)
             return await self._round(session, gathered, work, begun)
@@ -202,14 +200,18 @@ class ReviewDesk:
             raise
 
     async def _round(
-        self, session: Session, gathered: Gathered, work: _Work, begun: asyncio.Future[None] | None = None
+        self,
+        session: Session,
+        gathered: Gathered,
+        work: _Work,
+        begun: asyncio.Future[dict[str, Any]] | None = None,
     ) -> Answer:
         material = await asyncio.to_thread(material_of, session, gathered)
         round_ = states.begin_round(session, time.time())
         describe(round_, material, gathered)
         await self._keep(session)
         if begun is not None:
-            begun.set_result(None)
+            begun.set_result(detail_of(session, self.address))
         if gathered.is_empty:
             outcome = Outcome("escalated", reason=_nothing(gathered))
         else:

@@ -36,7 +36,7 @@ class Line:
 def split_files(diff: str) -> list[FileDiff]:
     """The files of a diff that git made, in its order."""
     starts = [found.start() for found in re.finditer(r"^diff --git ", diff, re.MULTILINE)]
-    ends = [*starts[1:], len(diff)]
+    ends = [*starts[1:], len(diff)][: len(starts)]
     return [_file(diff[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 

@@ -23,7 +23,7 @@ _VERDICT_LINE = re.compile(
     r"^[\s>#*/`;-]*status\s*:\s*approved[\s*`.]*$|\{\s*\"status\"\s*:\s*\"approved\"", re.MULTILINE
 )
 _ORDERS = tuple(
-    re.compile(pattern)
+    re.compile(pattern, re.MULTILINE)
     for pattern in (
         r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}"
         r"\b(?:instruction|prompt|rule|guideline|above|previous|prior|directive)",

@@ -164,7 +164,7 @@ def _cut(file: FileDiff, limit: int, notes: list[str]) -> FileDiff:
     if len(file.text) <= limit:
         return file
     notes.append(f"{file.path} was cut to {limit} of {len(file.text)} characters")
-    text = file.text[:limit].rsplit("\n", 1)[0]
+    text = file.text[: limit - 12].rsplit("\n", 1)[0]
     return FileDiff(file.path, f"{text}\n[cut here]\n", file.added, file.removed, "cut")
 
 

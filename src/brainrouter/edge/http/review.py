@@ -184,16 +184,15 @@ class ReviewRoutes:
         task_id = _text(body, "taskId", TASK_MAX_CHARS)
         if not task_id.isprintable():
             raise BadBody("taskId: control characters are not allowed", "taskId")
-        own = await self._cwd_of(request.peer) if request.peer.kind == "unix" else None
+        summary, details = _text(body, "summary", TEXT_MAX_CHARS), _maybe(body, "details")
+        history = _history(body)
+        unix = request.peer.kind == "unix"
+        own = await self._cwd_of(request.peer) if unix else None
         cwd = _maybe(body, "cwd") or own
         if cwd is None:
-            unix = request.peer.kind == "unix"
             where = "your own folder could not be found" if unix else "over TCP nothing says where you are"
             raise BadBody(f"cwd: give the absolute path of the project; {where}", "cwd")
-        return Call(
-            task_id, _text(body, "summary", TEXT_MAX_CHARS), cwd, _maybe(body, "details"), _history(body), own,
-            harness_of(lower(request)),
-        )  # fmt: skip
+        return Call(task_id, summary, cwd, details, history, own, harness_of(lower(request)))
 
 
 _SETTINGS: dict[str, msgspec.json.Decoder[Any]] = {
