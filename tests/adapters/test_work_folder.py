@@ -30,7 +30,7 @@ def refused(home: Path) -> list[str]:
     return [
         "", ".", "project", "./project", "~", "~/project", str(outside), f"{home}/link-out", f"{home}/link-out/.",
         f"{home}/../outside", f"{home}/project/..", f"{home}/project/../../outside", f"{home}/file", f"{home}/fifo",
-        f"{home}/loop", f"{home}/missing", f"{home}/project/a.py", "/", "/etc", "/etc/passwd", "/root/.ssh", "/proc",
+        f"{home}/loop", f"{home}/missing", f"{home}/project/a.py", "/", "/etc", "/etc/passwd", "/var/log", "/proc",
         "/proc/self", "/proc/self/cwd", "/proc/self/root", "//proc/self/cwd", "/dev", "/dev/null", "/dev/fd", "/sys",
         f"{home}\n", f"{home}/project\n", f"{home}\0", f"{home}/project\0/x", f"{home}\x1b[2J", f"{home}/" + "x" * 5000,
         f"/{'a/' * 3000}", f"{home}x", f"{home}/\u202eproject", "file:///etc", "\\\\server\\share",
