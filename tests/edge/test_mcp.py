@@ -10,7 +10,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -300,23 +299,16 @@ def test_a_line_in_pieces_a_cancelled_call_and_the_end_of_input(raw: Raw, model:
     model.script(answer(OBJECTS))
 
 
-def test_it_is_ready_soon(daemon: Daemon):
-    """Measured against the interpreter's own start, so that a busy machine does not decide."""
-
-    def best(make: Any, times: int = 3) -> float:
-        return min(make() for _ in range(times))
-
-    def bare() -> float:
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import pydantic, anyio, starlette, httpx"], check=False)
-        return time.perf_counter() - started
-
-    def ready() -> float:
-        started = time.perf_counter()
-        server = Raw(daemon)
-        server.initialize()
-        took = time.perf_counter() - started
-        server.close()
-        return took
-
-    assert best(ready) < max(1.5, 6 * best(bare))
+def test_it_starts_without_the_parts_of_the_sdk_that_it_does_not_need():
+    """They are most of a start that harnesses wait for; the rest is measured in docs/review.md."""
+    program = (
+        "import sys\n"
+        "from brainrouter.edge.mcp.light_import import only_the_server\n"
+        "with only_the_server():\n"
+        "    import brainrouter.edge.mcp.server\n"
+        "print([name for name in ('mcp.client', 'mcp.server.mcpserver', 'httpx', 'typer') if name in sys.modules])\n"
+        "import mcp\n"
+        "print(mcp.ClientSession.__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "ClientSession"]
