@@ -67,7 +67,7 @@ def test_the_official_client_goes_through_a_whole_review(daemon: Daemon, model: 
     model.script(answer(OBJECTS, delay_s=0.2))
     heard: list[tuple[float, str | None]] = []
 
-    async def hear(progress: float, _total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, message))
 
     async def go() -> None:
