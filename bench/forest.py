@@ -56,11 +56,11 @@ def _grow_node(
 def _split(
     x: Floats, y: Floats, rows: NDArray[np.intp], leaf: int, tried: int, chance: np.random.Generator
 ) -> tuple[int, float] | None:
-    features = chance.permutation(x.shape[1])
+    features = chance.choice(x.shape[1], tried, replace=False)
     here = y[rows]
     columns = x[np.ix_(rows, features)]
     low, high = columns.min(0), columns.max(0)
-    varies = np.flatnonzero(high > low)[:tried]
+    varies = np.flatnonzero(high > low)
     if not len(varies):
         return None
     low, high = low[varies], high[varies]

@@ -160,7 +160,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     count = TokenCount(live, backends, _tokenizer(local, embedded))
     watch = BackendWatch(live, cloud, local)
     metrics = Metrics(live)
-    store = EventStore(_state_dir(env) / "brainrouter.db")
+    store = EventStore(state_dir(env) / "brainrouter.db")
     live.listeners += [metrics.heard, store.add, log_events]
     status = Status(
         live,
@@ -363,7 +363,7 @@ def _local_generates(live: Live) -> Callable[[], bool]:
     return busy
 
 
-def _state_dir(env: Mapping[str, str]) -> Path:
+def state_dir(env: Mapping[str, str]) -> Path:
     base = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".local" / "state")
     return Path(base) / "brainrouter"
 

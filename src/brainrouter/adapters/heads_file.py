@@ -15,3 +15,10 @@ def load_heads() -> Heads:
     raw = (files("brainrouter.brain") / "heads.npz").read_bytes()
     with np.load(BytesIO(raw), allow_pickle=False) as arrays:
         return Heads({name: arrays[name] for name in arrays.files})
+
+
+def load_curve() -> list[tuple[float, float, float]]:
+    """What the heads gave on their training data, out of fold: gain, local and cloud success of each coding request."""
+    raw = (files("brainrouter.brain") / "heads.npz").read_bytes()
+    with np.load(BytesIO(raw), allow_pickle=False) as arrays:
+        return [(float(gain), float(small), float(large)) for gain, small, large in arrays["curve"]]

@@ -76,10 +76,12 @@ def moved(found: Score, ability: float) -> Score:
 
 def decide(question: Question, session: Session, here: Here, found: Score | None) -> Verdict:
     """Where it goes. Moves `session` on: a user's turn is counted, a latch is set or let go."""
-    before = session.last_text
+    outcome, spoke = None, question.kind in ("main", "subagent")
+    trouble = pushback(question.text, session.last_text) if spoke else None
     if question.kind == "compaction":
         session.compacted()
-    elif question.kind in ("main", "subagent"):
+    elif spoke:
+        outcome = session.judged(trouble)
         session.user_spoke(question.text)
     verdict = (
         _asked(here)
@@ -88,12 +90,17 @@ def decide(question: Question, session: Session, here: Here, found: Score | None
         or _fitting(question, here)
         or _housekeeping(question)
         or _held(question, session, here)
-        or _latched(question, session, before)
+        or _latched(session, trouble)
         or _unchanged(question, session)
         or _weighed(question, session, here, found)
     )
     verdict = replace(
-        verdict, kind=question.kind, knob=here.knob, session=session, private=here.private is not None
+        verdict,
+        kind=question.kind,
+        knob=here.knob,
+        session=session,
+        private=here.private is not None,
+        outcome=verdict.outcome or outcome,
     )
     if found is None:
         return verdict
@@ -148,20 +155,18 @@ def _held(question: Question, session: Session, here: Here) -> Verdict | None:
     if session.side is None:
         return Verdict("cloud", "a tool loop that began before this daemon knew it", "session")
     if session.side == "local":
-        session.local_calls += 1
         sign = in_loop(question.talk.since_user(), here.turn_budget)
         if sign is not None:
+            outcome = session.judged(sign)
             session.latch(sign)
-            return Verdict("cloud", f"escalated: {sign}", "evidence", escalation=sign)
+            return Verdict("cloud", f"escalated: {sign}", "evidence", escalation=sign, outcome=outcome)
     return Verdict(session.side, f"tool loop stays {session.side}", "session")
 
 
-def _latched(question: Question, session: Session, before: str) -> Verdict | None:
-    if session.side == "local" and session.latched is None:
-        sign = pushback(question.text, before)
-        if sign is not None:
-            session.latch(sign)
-            return Verdict("cloud", f"escalated: {sign}", "evidence", escalation=sign)
+def _latched(session: Session, trouble: str | None) -> Verdict | None:
+    if session.side == "local" and session.latched is None and trouble is not None:
+        session.latch(trouble)
+        return Verdict("cloud", f"escalated: {trouble}", "evidence", escalation=trouble)
     if session.latched is not None:
         return Verdict("cloud", f"still escalated: {session.latched}", "evidence")
     return None
@@ -181,10 +186,8 @@ def _weighed(question: Question, session: Session, here: Here, found: Score | No
             "cloud", f"about {question.tokens} tokens leave a tool loop no room in {here.window}", "window"
         )
     price = here.knob
-    if session.side == "cloud":
-        price -= STAY
-    elif session.side == "local":
-        price += STAY
+    if session.side is not None and not session.cold:
+        price += STAY if session.side == "local" else -STAY
     route: Route = "cloud" if found.gain >= price else "local"
     sign = ">=" if route == "cloud" else "<"
     reason = f"local {found.ok_local:.0%} / cloud {found.ok_cloud:.0%} likely: gain {found.gain:.2f} {sign} {price:.2f}"

@@ -50,7 +50,11 @@ _WORDS = (
     "class", "string", "list", "array", "number", "prime", "matrix", "tuple", "dictionary", "regex", "given",
     "return", "nth", "maximum", "minimum", "sum", "sort", "test", "config", "server", "client", "api",
     "database", "user", "following", "statement", "true", "days", "hours", "total", "each", "cost", "year",
-    "price", "triangle", "area", "density",
+    "price", "triangle", "area", "density", "rename", "typo", "readme", "commit", "format", "comment",
+    "docstring", "unused", "import", "bump", "run", "line", "file", "race", "deadlock", "design", "migrate",
+    "architecture", "concurrent", "memory", "leak", "latency", "security", "prove", "distributed", "protocol",
+    "redesign", "across", "production", "flaky", "lock", "transaction", "consistency", "investigate", "scale",
+    "compiler", "cause", "thread",
 )  # fmt: skip
 MAX_TOOLS = 10
 _DIGITS, _UPPER = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"

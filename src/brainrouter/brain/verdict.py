@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from brainrouter.brain.session import Session
+from brainrouter.brain.session import Outcome, Session
 from brainrouter.wire.ask import Route
 
 
@@ -17,7 +17,7 @@ class Verdict:
     same with what a switch costs. `stage` names the stage of the cascade that settled it, `kind` the kind of turn
     (None where the turn was not read).
     `model` pins a local model; None means the configured one. `private` forbids the cloud, fallback included.
-    `unsure` says that the heads were near the knob.
+    `outcome` is what this request tells of the turn before it. `unsure` says that the heads were near the knob.
     """
 
     route: Route
@@ -35,3 +35,4 @@ class Verdict:
     unsure: bool = False
     escalation: str | None = None
     session: Session | None = None
+    outcome: Outcome | None = None

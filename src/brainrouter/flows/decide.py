@@ -24,7 +24,7 @@ from brainrouter.wire.ask import Ask
 from brainrouter.wire.prompt_text import last_user_text
 
 # Keeps 95 % of the all-cloud success on the training data, out of fold (docs/routing-quality.md).
-DEFAULT_KNOB = 0.15
+DEFAULT_KNOB = 0.14
 SCORES_KEPT = 512
 LLM_WEIGHT = 0.2  # how far the small model's opinion may move the gain of a request near the knob
 _PROMPT_FIELDS = ("messages", "input", "system", "instructions", "tools")
@@ -56,7 +56,7 @@ class Decider:
     ) -> None:
         self.taste = taste
         self._heads = heads
-        self._sessions = sessions
+        self.sessions = sessions
         self._backends = backends
         self._window = window
         self._classifier = classifier
@@ -70,8 +70,8 @@ class Decider:
             return self._asked_for_cloud(ask, intent, started)
         try:
             question = self.question(ask)
-            session = self._sessions.get(session_key(ask, question.talk), time.monotonic())
-            verdict = self._settled(question, session, intent, private)
+            session = self.sessions.get(session_key(ask, question.talk), time.monotonic())
+            verdict = self.settle(question, session, intent, private)
         except Exception:  # the request must be answered, whatever its shape made of us
             _log.exception("the decision failed; the request goes to the cloud")
             verdict = _trouble(intent, private)
@@ -82,7 +82,7 @@ class Decider:
 
     def _asked_for_cloud(self, ask: Ask, intent: Intent, started: float) -> Verdict:
         """Nothing to weigh, so nothing of the conversation is read: this is the fast path."""
-        session = self._sessions.get(ask.session, time.monotonic()) if ask.session else None
+        session = self.sessions.get(ask.session, time.monotonic()) if ask.session else None
         reason = f"asked for cloud by {intent.by}" if intent.by else "asked for cloud"
         ms = (time.perf_counter() - started) * 1000
         return Verdict("cloud", reason, "explicit", knob=self.taste.knob, ms=ms, kind=None, session=session)
@@ -99,8 +99,8 @@ class Decider:
             session = Session(0.0)
         else:
             question = self.question(ask)
-            session = replace(self._sessions.get(session_key(ask, question.talk), time.monotonic()))
-        verdict = self._settled(question, session, intent, None)
+            session = replace(self.sessions.get(session_key(ask, question.talk), time.monotonic()))
+        verdict = self.settle(question, session, intent, None)
         return replace(verdict, ms=(time.perf_counter() - started) * 1000)
 
     def question(self, ask: Ask) -> cascade.Question:
@@ -114,9 +114,10 @@ class Decider:
             kind, talk, text, telling_tools(offered), tokens + PER_MESSAGE * talk.messages
         )
 
-    def _settled(
+    def settle(
         self, question: cascade.Question, session: Session, intent: Intent, private: str | None
     ) -> Verdict:
+        """The verdict of the brain alone. Moves `session` on."""
         backends = self._backends()
         model = intent.local_model or backends.local_model
         here = cascade.Here(

@@ -55,6 +55,9 @@ class Recorder:
         event.gain, event.decide_ms = verdict.gain, round(verdict.ms, 3)
         event.knob, event.turn_kind, event.escalation = verdict.knob, verdict.kind, verdict.escalation
         running.session = verdict.session
+        if verdict.outcome is not None:
+            event.outcome_of, event.outcome_ok = verdict.outcome.event, verdict.outcome.ok
+            event.outcome_why = verdict.outcome.why
         running.phase = "waiting"
 
     def trying(self, running: InFlight, attempt: Attempt) -> None:
@@ -127,4 +130,5 @@ class Recorder:
 def _landed(running: InFlight, attempt: Attempt) -> None:
     """The conversation goes on where it was answered. Housekeeping is no part of it."""
     if running.session is not None and running.event.turn_kind not in HOUSEKEEPING:
-        running.session.landed(attempt.side)
+        spoke = running.event.turn_kind in ("main", "subagent")
+        running.session.landed(attempt.side, running.event.id if spoke else None)

@@ -32,6 +32,10 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     knob: float | None = None
     turn_kind: str | None = None
     escalation: str | None = None
+    # what this request tells of an earlier one of its session: the event's id, whether its answer was good enough
+    outcome_of: int | None = None
+    outcome_ok: bool | None = None
+    outcome_why: str | None = None
     decide_ms: float | None = None
     # what happened: `side` is where it was answered, which differs from the decision after a fallback
     side: str | None = None

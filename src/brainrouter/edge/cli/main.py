@@ -122,3 +122,59 @@ def mcp(socket: Path | None) -> None:
     from brainrouter.edge.cli.mcp import serve as serve_mcp
 
     serve_mcp(socket)
+
+
+@main.command("eval")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of outcome-labelled requests (<set>.<split>.jsonl) to score on too.",
+)
+@click.option("--split", default="dev", show_default=True, help="Which split of --data.")
+def evaluate(data: Path | None, split: str) -> None:
+    """Say how good the decision is, beside baselines: on the set that ships, on your own outcomes, on your data."""
+    from brainrouter.edge.cli import quality
+
+    raise SystemExit(quality.evaluate(data, split))
+
+
+class Share(click.ParamType[float]):
+    """A share given as `30%` or `0.3`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"expected a share such as 30% or 0.3, found {value!r}", param, ctx)
+        if not 0 <= share <= 1:
+            self.fail(f"expected a share from 0% to 100%, found {value!r}", param, ctx)
+        return share
+
+
+@main.command()
+@click.option("--cloud-share", type=Share(), help="Send about this share of what is weighed to the cloud.")
+@click.option("--keep-quality", type=Share(), help="Keep this share of the all-cloud success.")
+def calibrate(cloud_share: float | None, keep_quality: float | None) -> None:
+    """Find where to set the knob, on your own recent requests; prints lines for brainrouter.yaml, changes nothing."""
+    from brainrouter.edge.cli import quality
+
+    if cloud_share is not None and keep_quality is not None:
+        raise click.UsageError("give --cloud-share or --keep-quality, not both")
+    raise SystemExit(quality.calibrate(cloud_share, keep_quality))
+
+
+@main.command()
+@click.option(
+    "--policy",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with a `decision:` section, in the form of brainrouter.yaml.",
+)
+def replay(policy: Path) -> None:
+    """Say what another policy would have changed on your own history."""
+    from brainrouter.edge.cli import quality
+
+    raise SystemExit(quality.replayed(policy))

@@ -1,0 +1,51 @@
+"""The user's own past, read from the database beside a running daemon: what was decided, and what became of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from brainrouter.wire.event import RoutingEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One kept event, and what a later request of its session told of it: None when nothing did."""
+
+    event: RoutingEvent
+    ok: bool | None
+    why: str | None
+
+
+class _Kept(RoutingEvent, kw_only=True):
+    """An event as an older version may have written it: fields that it did not know hold their defaults."""
+
+
+def past(path: Path, limit: int = 20_000) -> list[Past]:
+    """The last events, oldest first; empty without a database. Raises OSError when it cannot be read."""
+    if not path.is_file():
+        return []
+    try:
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            rows = database.execute("select body from events order by time desc limit ?", (limit,)).fetchall()
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise OSError(f"{path}: {error}") from error
+    decoder = msgspec.json.Decoder(_Kept)
+    return _joined([decoder.decode(body) for (body,) in reversed(rows)])
+
+
+def _joined(events: list[_Kept]) -> list[Past]:
+    """Outcomes beside the events they are of: the nearest earlier one of that id (ids begin anew with a daemon)."""
+    outcomes: dict[int, tuple[bool | None, str | None]] = {}
+    latest: dict[int, int] = {}
+    for at, event in enumerate(events):
+        if event.outcome_of is not None and event.outcome_of in latest:
+            outcomes[latest[event.outcome_of]] = event.outcome_ok, event.outcome_why
+        latest[event.id] = at
+    return [Past(event, *outcomes.get(at, (None, None))) for at, event in enumerate(events)]
