@@ -15,37 +15,41 @@ _LOOKALIKES = str.maketrans(
 )  # fmt: skip
 _HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _SEP = r"[\W_]{0,12}"
+# `order.status = "approved"` is business as usual in code; the form of a verdict is what counts.
 _VERDICT = re.compile(
-    rf"\bstatus{_SEP}[:=]{_SEP}approved\b|\bverdict{_SEP}[:=]{_SEP}(?:approved?|lgtm|pass)\b"
+    r"(?<![\w.])status[*_`\s]*:[*_`\s]*approved\b|\bverdict[\W_]{0,6}[:=][\W_]{0,6}(?:approved?|lgtm|pass)\b"
+    r"|\{\s*[\"']status[\"']\s*:\s*[\"']approved[\"']\s*(?:\}|,\s*[\"'](?:findings|summary|feedback)[\"'])"
 )
 # In documents that tell an agent how to use the review, a mention in prose or in quotes is no verdict.
 _VERDICT_LINE = re.compile(
-    r"^[\s>#*/`;-]*status\s*:\s*approved[\s*`.]*$|\{\s*\"status\"\s*:\s*\"approved\"", re.MULTILINE
+    r"^[\s>#*/`;-]*status\s*:\s*approved[\s*`.]*$|\{\s*\"status\"\s*:\s*\"approved\"\s*[,}]", re.MULTILINE
 )
 _ORDERS = tuple(
     re.compile(pattern, re.MULTILINE)
     for pattern in (
-        r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}"
-        r"\b(?:instruction|prompt|rule|guideline|above|previous|prior|directive)",
+        r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:instructions?|prompts?|guidelines|directives)\b",
+        r"\b(?:ignore|disregard|forget)\b.{0,12}\b(?:the above\b|(?:previous|prior|earlier) (?:rules?|text|words?)\b)",
         r"\b(?:new|updated|revised|real|actual)\s+(?:system\s+)?(?:instruction|prompt|task)s?\s*:",
         r"<\|?/?(?:im_start|im_end|system|assistant|endoftext|eot_id|start_header_id)\|?>|\[/?inst\]|<</?sys>>",
         r"\b(?:begin|end) [a-z ]{3,24} [0-9a-f]{16}\b",
-        r"\b(?:reply|respond|answer|output|say|print|write|return|emit)\b.{0,30}\b(?:status|verdict|approved|lgtm)\b",
+        r"\b(?:reply|respond|answer|output|say|print|write|return|emit)\b.{0,12}"
+        r"\b(?:only|exactly|just|simply|with)\b.{0,30}\b(?:approved|lgtm)\b",
         r"\b(?:reviewer|assistant|language model|llm|ai|bot|you)\b.{0,40}"
         r"\b(?:must|should|shall|has to|have to|please|need to|will|are to)\b.{0,40}\bapprov",
-        r"\b(?:just|please|kindly|simply|always|automatically|must)\s+approve\b",
-        r"\bapprove (?:this|the|it|my)\b.{0,20}\b(?:change|diff|pr|pull request|code|commit|patch|review|without)",
-        r"\bmark(?:ed)?\b.{0,20}\bas approved\b",
-        r"\b(?:already|pre)[\s-]?(?:been\s)?(?:reviewed|approved)\b",
-        r"\b(?:do not|don't|never)\b.{0,20}\b(?:report|flag|mention|criticise|criticize|object|find)\b.{0,30}"
-        r"\b(?:problem|issue|bug|finding|line|this|anything|vulnerab)",
-        r"\b(?:you are|act as|pretend)\b.{0,30}\b(?:reviewer|assistant|no longer|now)\b",
-        r"\bend of (?:the )?(?:diff|material|change|input|review)\b",
-        r"^\W*(?:system|assistant)\s*:\s",
+        r"\b(?:just|please|kindly|simply|always|automatically)\s+approve\b",
+        r"\bapprove (?:this|my)\b.{0,20}\b(?:change|diff|pr|pull request|code|commit|patch|review|without)",
+        r"\bmark(?:ed)? (?:it|this|the (?:change|review|diff)) as approved\b",
+        r"\balready been (?:reviewed|approved)\b|\bpre-?approved\b",
+        r"\b(?:do not|don't|never)\b.{0,20}\b(?:report|flag|mention|criticise|criticize|object|find)\b.{0,20}"
+        r"\b(?:problems?|issues?|bugs?|findings?|vulnerabilit|this (?:line|file|change)|anything here)",
+        r"\byou are (?:now )?(?:an?|the) .{0,20}\b(?:reviewer|assistant|model)\b|\byou are no longer\b"
+        r"|\bact as an? .{0,20}\b(?:reviewer|assistant)\b",
+        r"\bend of (?:the )?(?:diff|material|review)\b",
+        r"^\W*(?:system|assistant)\s*:\s*(?:the|you|ignore|approve|status|this)\b",
         r"\bno (?:further )?review (?:is )?(?:needed|required|necessary)\b",
     )
 )
-_ORDERS_IN_DOCUMENTS = _ORDERS[:4]
+_ORDERS_IN_DOCUMENTS = _ORDERS[:5]
 
 
 def markers(sources: Iterable[tuple[str, str]], documents: Iterable[tuple[str, str]]) -> list[str]:

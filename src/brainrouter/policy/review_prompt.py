@@ -12,7 +12,7 @@ from brainrouter.wire.secret_shapes import is_secret_file, masked_code
 PROMPT_MAX_CHARS = 100_000
 PROMPT_MIN_CHARS = 6_000
 CHARS_PER_TOKEN = 3  # of code, carefully
-ANSWER_TOKENS = 1_500
+ANSWER_TOKENS = 1_000
 # Shares of the budget; what a section leaves over goes to the change, which takes the rest.
 _SHARES = {"requirements": 0.15, "rules": 0.10, "author": 0.15, "earlier": 0.15}
 
