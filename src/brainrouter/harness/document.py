@@ -16,6 +16,7 @@ from brainrouter.harness.edit import (
     Tree,
     Undo,
     look,
+    settled,
     undo_steps,
     with_edits,
     without_edits,
@@ -109,7 +110,7 @@ def _checked(engine: _Engine, text: str, wanted: Tree) -> str:
         got = engine.read(text)
     except CannotEdit as error:
         raise CannotEdit(f"editing it would break it ({error}); please edit it by hand") from error
-    if got != wanted:
+    if settled(got) != settled(wanted):
         raise CannotEdit("it is written in a way that cannot be edited safely; please edit it by hand")
     return text
 

@@ -153,3 +153,13 @@ def _element(tree: Tree, item: Item) -> Any:
     held = look(tree, item.path)
     elements = cast("list[Any]", held) if isinstance(held, list) else []
     return next((element for element in elements if item.fits(element)), MISSING)
+
+
+def settled(value: Any) -> Any:
+    """The configuration with every empty section and list as null: to a harness they are the same."""
+    if isinstance(value, dict):
+        tree = cast("Tree", value)
+        return {key: settled(inner) for key, inner in tree.items()} or None
+    if isinstance(value, list):
+        return [settled(inner) for inner in cast("list[Any]", value)] or None
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Shell:
 
 
 def _posix(variables: Mapping[str, str], port_file: str) -> list[str]:
-    read = f'$(cat "{port_file}" 2>/dev/null || echo {DEFAULT_PORT})'
+    read = f"$(cat {shlex.quote(port_file)} 2>/dev/null || echo {DEFAULT_PORT})"
     lines = [f'export ANTHROPIC_BASE_URL="http://127.0.0.1:{read}"']
     return lines + [
         f"export {name}={value}" for name, value in variables.items() if name != "ANTHROPIC_BASE_URL"
@@ -32,7 +33,7 @@ def _posix(variables: Mapping[str, str], port_file: str) -> list[str]:
 
 
 def _fish(variables: Mapping[str, str], port_file: str) -> list[str]:
-    read = f'(cat "{port_file}" 2>/dev/null; or echo {DEFAULT_PORT})'
+    read = f"(cat {shlex.quote(port_file)} 2>/dev/null; or echo {DEFAULT_PORT})"
     lines = [f"set -gx ANTHROPIC_BASE_URL http://127.0.0.1:{read}"]
     return lines + [
         f"set -gx {name} {value}" for name, value in variables.items() if name != "ANTHROPIC_BASE_URL"
