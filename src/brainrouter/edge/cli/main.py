@@ -178,3 +178,16 @@ def replay(policy: Path) -> None:
     from brainrouter.edge.cli import quality
 
     raise SystemExit(quality.replayed(policy))
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Settings over the system's and your own.")
+@socket_option
+@click.option(
+    "--json", "as_json", is_flag=True, help="For scripts; the exit code is 1 when something is wrong."
+)
+def doctor(config: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Look at everything that must work together, and say what mends what does not."""
+    from brainrouter.edge.cli.doctor import doctor as examine
+
+    raise SystemExit(examine(config, socket, as_json=as_json))
