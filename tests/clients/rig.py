@@ -95,8 +95,10 @@ class Home:
 def script_tool_loop(side: SimProcess, client: Client) -> None:
     """The first request that offers the client's own tool is answered by a call of it; everything else by text."""
     side.reset()
-    call = scripts.calls((client.tool, client.arguments), text="I will write it.")
-    side.queue({**call, "match": {"contains": f'"{client.tool}"'}})
+    offered = {"match": {"contains": f'"{client.tool}"'}}
+    if client.search:
+        side.queue({**scripts.calls(client.search, latency_s=client.patience_s), **offered})
+    side.queue({**scripts.calls((client.tool, client.arguments), text="I will write it."), **offered})
     side.script(scripts.answer("The greeting is in hello.txt."))
 
 

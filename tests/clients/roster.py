@@ -28,6 +28,10 @@ class Client:
     needs: tuple[str, ...] = ()
     model_env: str = ""
     protocol: str = "chat"
+    review_tool: str = "request_review"
+    # How the model looks for tools that come late and are not listed, and how long it thinks before.
+    search: tuple[str, dict[str, Any]] | None = None
+    patience_s: float = 0.0
 
     def command(self, model: str | None, prompt: str) -> list[str]:
         """The whole command line. Raises NotInstallable."""
@@ -55,6 +59,7 @@ CLIENTS = [
         "Bash", {**SHELL, "description": "write the greeting"},
         {"IS_SANDBOX": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"},
         protocol="messages",
+        review_tool="mcp__brainrouter__request_review",
     ),
     Client(
         "codex", "Codex", _bin("codex"),
@@ -62,31 +67,37 @@ CLIENTS = [
             "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", *_option("-m", model), prompt
         ],
         "exec_command", {"cmd": WRITE}, protocol="responses",
+        review_tool="mcp__brainrouter",
     ),
     Client(
         "opencode", "OpenCode", _bin("opencode"),
         lambda model, prompt: ["run", *_option("-m", model, "brainrouter/{}"), prompt],
         "bash", {**SHELL, "description": "write the greeting"},
+        review_tool="brainrouter_request_review",
     ),
     Client(
         "vibe", "Mistral Vibe", lambda place: [str(place / "venv/bin/vibe")],
         lambda model, prompt: ["-p", prompt, "--auto-approve"],
         "bash", SHELL, model_env="VIBE_ACTIVE_MODEL",
+        review_tool="mcp_brainrouter",
     ),
     Client(
         "omp", "omp", _bin("omp"),
         lambda model, prompt: ["-p", *_option("--model", model, "brainrouter/{}"), prompt],
         "bash", SHELL, needs=("bun",),
+        review_tool="mcp__brainrouter_request_review",
     ),
     Client(
         "pi", "pi", _node_bundle,
         lambda model, prompt: ["-p", *([] if model is None else ["--provider", "brainrouter", "--model", model]), prompt],
         "bash", SHELL, {"PI_SKIP_VERSION_CHECK": "1", "PI_TELEMETRY": "0"}, needs=("node",),
+        review_tool="mcp__brainrouter__request_review",
     ),
     Client(
         "droid", "Factory Droid", _bin("droid"),
-        lambda model, prompt: ["exec", "--auto", "high", *_option("-m", model, "custom:{}"), prompt],
+        lambda model, prompt: ["exec", "--auto", "high", "--add-tools", "MCP:brainrouter", *_option("-m", model, "custom:{}"), prompt],
         "Execute", {**SHELL, "riskLevel": "low", "riskLevelReason": "writes one file", "summary": "write the greeting"},
-        {"FACTORY_DROID_AUTO_UPDATE_ENABLED": "false"},
+        {"FACTORY_DROID_AUTO_UPDATE_ENABLED": "false"}, search=("ToolSearch", {"query": "review"}), patience_s=8.0,
+        review_tool="brainrouter___request_review",
     ),
 ]  # fmt: skip

@@ -26,7 +26,9 @@ def test_pi_has_a_text_turn_with_the_embedded_model(table: Table, tmp_path: Path
     (up.home / ".cache").mkdir()
     (up.home / ".cache" / "brainrouter").symlink_to(shared_cache())
     with up:
-        eventually(lambda: up.health()["local"].get("state") == "ready", READY_S, "the embedded model is ready")
+        eventually(
+            lambda: up.health()["local"].get("state") == "ready", READY_S, "the embedded model is ready"
+        )
         home = Home(tmp_path / "home")
         home.make(up)
         installed = home.brainrouter("install", "pi", "--yes")
@@ -37,4 +39,6 @@ def test_pi_has_a_text_turn_with_the_embedded_model(table: Table, tmp_path: Path
     assert len(done.stdout.strip()) > 0
     assert (event["provider"], event["side"], event["error"]) == ("embedded llama.cpp", "local", None)
     assert event["completion_tokens"] > 0
-    table.notes.append("pi also has a real text turn with the embedded model (`brainrouter up` on a bare machine).")
+    table.notes.append(
+        "pi also has a real text turn with the embedded model (`brainrouter up` on a bare machine)."
+    )

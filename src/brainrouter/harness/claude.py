@@ -32,7 +32,8 @@ def _folder(env: Env) -> str:
 
 def server_document(target: Target, env: Env) -> Document:
     """The file that holds the user's MCP servers."""
-    server = stdio_server(target, timeout=MCP_CALL_S * 1000)
+    # Four small tools that are needed at the end of every task: not worth a search that a small model would not make.
+    server = stdio_server(target, timeout=MCP_CALL_S * 1000, alwaysLoad=True)
     place = folder(env, "CLAUDE_CONFIG_DIR")
     return Document(
         f"{place}/.claude.json", "json", (Put(("mcpServers", "brainrouter"), server, owned=True),)
