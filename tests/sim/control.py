@@ -86,6 +86,7 @@ class Desk:
             "connection": exchange.connection,
             "method": request.method,
             "path": request.path,
+            "query": request.query,
             "target": request.target,
             "headers": request.headers,
             "body": request.json(),

@@ -76,7 +76,7 @@ def test_the_openai_sdk_raises_at_our_frame_in_a_chat_stream() -> None:
 def test_the_openai_sdk_raises_at_our_frames_in_a_responses_stream() -> None:
     frames = error_frame("responses", status=502, message="broke off")
     stream = openai_client(frames).responses.create(model="m", input="x", stream=True)
-    assert next(stream).type == "response.failed"
+    assert [next(stream).type, next(stream).type] == ["response.created", "response.failed"]
     with pytest.raises(openai.APIError, match="broke off"):
         next(stream)
 
@@ -91,8 +91,8 @@ def test_the_anthropic_sdk_raises_at_our_frame_in_a_stream() -> None:
 
 def test_codex_reads_the_code_of_a_failed_response() -> None:
     frames = error_frame("responses", status=400, message="too long", kind="context_too_long")
-    first = parse_event(EventSplitter().feed(frames)[0])
-    assert first.name == "response.failed"
+    created, first, _ = map(parse_event, EventSplitter().feed(frames))
+    assert (created.name, first.name) == ("response.created", "response.failed")
     failed: dict[str, Any] = json.loads(first.data or b"")
     assert failed["response"]["error"] == {"code": "context_length_exceeded", "message": "too long"}
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from brainrouter.adapters.content_decoding import BadEncoding, decoder
 from brainrouter.http1.client import Client, Origin, Response
@@ -19,7 +20,7 @@ from brainrouter.policy.upstream_error import failure_of
 from brainrouter.wire.ask import Dialect, Route
 from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.disguise import disguised
-from brainrouter.wire.error_body import error_frame
+from brainrouter.wire.error_body import error_frame, failed_response
 from brainrouter.wire.inward import Inward
 from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
@@ -302,6 +303,10 @@ class LiveStream:
         status, message, kind = failure.status, failure.message, failure.kind.name
         if self._inward is not None:
             return self._inward.broken(status=status, message=message, kind=kind)
+        named, number = self.watch.response
+        if named is not None:
+            response: dict[str, Any] = {"id": named, "object": "response", "output": []}
+            return failed_response(response, number, status=status, message=message, kind=kind)
         return error_frame(dialect, status=status, message=message, kind=kind)
 
     def close(self) -> None:

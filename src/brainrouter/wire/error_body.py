@@ -69,7 +69,7 @@ def error_frame(
     error = _openai(status, message, kind, param, code)
     if dialect == "chat":
         return frame(_ENCODER.encode({"error": error}))
-    return _responses_frames(error, {"id": "resp_failed", "object": "response", "output": []}, 0)
+    return _unbegun(error)
 
 
 def failed_response(
@@ -109,6 +109,19 @@ def _openai(
 def _anthropic(status: int, message: str) -> dict[str, Any]:
     default = "api_error" if status >= 500 else "invalid_request_error"
     return {"type": "error", "error": {"type": _ANTHROPIC_TYPES.get(status, default), "message": message}}
+
+
+def _unbegun(error: dict[str, Any]) -> bytes:
+    """A failure told as a response of its own: clients want to see one created before it fails."""
+    response: dict[str, Any] = {
+        "id": "resp_failed",
+        "object": "response",
+        "status": "in_progress",
+        "output": [],
+        "error": None,
+    }
+    created = {"type": "response.created", "sequence_number": 0, "response": response}
+    return frame(_ENCODER.encode(created), "response.created") + _responses_frames(error, response, 1)
 
 
 def _responses_frames(error: dict[str, Any], response: dict[str, Any], number: int) -> bytes:

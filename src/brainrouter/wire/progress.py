@@ -29,7 +29,10 @@ class Usage(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of an answer. `answered`: text or a tool call was seen; `begun`: that, reasoning, or an end."""
+    """What is known of an answer. `answered`: text or a tool call was seen; `begun`: that, reasoning, or an end.
+
+    `response_id` and `events` (how many came) are kept in the responses dialect only, for a failure to be told in it.
+    """
 
     begun: bool = False
     answered: bool = False
@@ -39,6 +42,8 @@ class Progress:
     finish: str | None = None
     usage: Usage | None = None
     timings: dict[str, Any] | None = None
+    response_id: str | None = None
+    events: int = 0
 
     @property
     def empty(self) -> bool:

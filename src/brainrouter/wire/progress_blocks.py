@@ -82,6 +82,7 @@ class _Incomplete(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
+    id: str | None = None
     model: str | None = None
     status: str | None = None
     usage: Raw = _ABSENT
@@ -103,6 +104,7 @@ _RESPONSES_EVENT = msgspec.json.Decoder(_ResponsesEvent)
 def read_responses(data: bytes, seen: Progress) -> ErrorInfo | None:
     """Note what an event of the responses dialect says. Returns the error it carries; ValueError when it is none."""
     event = _RESPONSES_EVENT.decode(data)
+    seen.events += 1
     if event.type.endswith(".delta"):
         if not seen.answered and holds(event.delta):
             seen.begun = True
@@ -128,6 +130,7 @@ def _note_item(item: _Item, seen: Progress) -> None:
 
 def _note_response(kind: str, response: _Response, seen: Progress) -> None:
     seen.model = response.model or seen.model
+    seen.response_id = response.id or seen.response_id
     seen.usage = usage_of(response.usage, seen.usage)
     if kind not in ("response.completed", "response.incomplete"):
         return

@@ -63,6 +63,11 @@ class StreamWatch:
         return self._seen.complete
 
     @property
+    def response(self) -> tuple[str | None, int]:
+        """The id that a response gave itself, and how many events it sent so far."""
+        return self._seen.response_id, self._seen.events
+
+    @property
     def model(self) -> str | None:
         """The model that the upstream says answers."""
         return self._seen.model
