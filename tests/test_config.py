@@ -163,6 +163,10 @@ def test_an_unknown_key_is_named_and_the_nearest_known_one_offered(
             "key `manifest.protocols[0]`: expected chat, messages or responses, found 'x'",
         ),
         (
+            "llama_swap: {tool_slimming: 7}",
+            "key `llama_swap.tool_slimming`: expected 0 or 1, found 7",
+        ),
+        (
             "review: {forced_mode: fast}",
             "key `review.forced_mode`: expected auto, cloud or local, found 'fast'",
         ),

@@ -22,7 +22,11 @@ Price = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 SYSTEM_FILE = Path("/etc/brainrouter/brainrouter.yaml")
 PLACEHOLDER_KEY = "mnfst_REPLACE_WITH_YOUR_KEY"
-_CHOICES = {"manifest.protocols": "chat, messages or responses", "review.forced_mode": "auto, cloud or local"}
+_CHOICES = {
+    "manifest.protocols": "chat, messages or responses",
+    "review.forced_mode": "auto, cloud or local",
+    "llama_swap.tool_slimming": "0 or 1",
+}
 
 
 class ConfigError(Exception):
@@ -61,6 +65,7 @@ class LlamaSwapSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     local_system_prompt: str | None = None
     api_key_env: str | None = None
     context_tokens: int | None = None
+    tool_slimming: Literal[0, 1] = 1
     first_byte_s: float = 180.0
     stall_s: float = 180.0
 

@@ -49,6 +49,8 @@ class Live:
     local_models: list[LocalModel] = field(default_factory=list[LocalModel])
     sessions: Sessions = field(default_factory=Sessions)
     local_names: dict[str, str] = field(default_factory=dict[str, str])
+    # prompt tokens a second, as each local model last reported them
+    read_rates: dict[str, float] = field(default_factory=dict[str, float])
     local_reachable: bool | None = None
     cloud_reachable: bool | None = None
     draining: bool = False

@@ -155,8 +155,9 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     decider = _decider(settings, live, backends, classifier, embedded=embedded is not None)
     lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
-        live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols
-    )
+        live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols,
+        settings.llama_swap.tool_slimming,
+    )  # fmt: skip
     count = TokenCount(live, backends, _tokenizer(local, embedded))
     watch = BackendWatch(live, cloud, local)
     metrics = Metrics(live)

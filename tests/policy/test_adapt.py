@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainrouter.policy.adapt import adapt, system_of, text_of, with_system
+from brainrouter.policy.adapt import adapt, text_of
 
 WORDS = st.text(min_size=1, max_size=12).filter(lambda text: bool(text.strip()))
 PART = st.one_of(
@@ -125,11 +125,3 @@ def test_an_assistant_turn_of_tool_calls_only_gets_empty_text() -> None:
     assert adapt([{"role": "assistant", "tool_calls": [1]}]) == [
         {"role": "assistant", "tool_calls": [1], "content": ""}
     ]
-
-
-def test_the_system_text_can_be_read_and_replaced() -> None:
-    talk = said("system", "old", "user", "a")
-    assert system_of(talk) == "old"
-    assert with_system(talk, "new") == said("system", "new", "user", "a")
-    assert with_system(said("user", "a"), "new") == said("system", "new", "user", "a")
-    assert (system_of([]), system_of(said("user", "a"))) == ("", "")

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainrouter.policy.failure import Failure
-from brainrouter.policy.lean import LEAN_PROMPT
 from brainrouter.policy.outgoing import Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.chat import parse_chat
@@ -138,16 +137,26 @@ def test_roles_are_adapted_for_local_templates() -> None:
     assert local(request(messages=talk))["messages"][0] == {"role": "system", "content": "be brief"}
 
 
-def test_a_heavy_system_prompt_is_replaced_and_the_tools_stay() -> None:
-    tools = [{"type": "function", "function": {"name": "sh", "parameters": {"type": "object"}}}]
-    heavy = "You are careful. " * 400 + "\n# Environment\ncwd: /p"
-    talk = [{"role": "system", "content": heavy}, {"role": "user", "content": "hi"}]
-    body = local(request(messages=talk, tools=tools))
-    system = body["messages"][0]["content"]
-    assert system.startswith(LEAN_PROMPT.strip())
-    assert system.endswith("# Environment\ncwd: /p\n")
-    assert body["tools"] == tools
-    assert local(request(messages=talk), "Mine.")["messages"][0]["content"].startswith("Mine.\n")
+def test_tools_are_slimmed_as_far_as_was_asked_for_and_the_saving_is_told() -> None:
+    words = "It runs a command. " * 60
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "sh", "description": words, "parameters": {"type": "object"}},
+        }
+    ]
+    ask = parse_chat(request(tools=tools), {})
+    slimmed, whole = (to_local(ask, LOCAL, None, None, slimming=level) for level in (1, 0))
+    assert len(json.loads(slimmed.body)["tools"][0]["function"]["description"]) < 300
+    assert json.loads(whole.body)["tools"] == tools
+    assert slimmed.saving is not None
+    assert whole.saving is not None
+    assert whole.saving.after == whole.saving.before == slimmed.saving.before > slimmed.saving.after
+
+
+@pytest.mark.parametrize("tools", [[], [{"name": "flat"}], None])
+def test_tools_that_are_not_chat_functions_are_left_to_the_server_to_judge(tools: Any) -> None:
+    assert local(request(tools=tools)).get("tools") == tools
 
 
 def test_a_light_system_prompt_is_left_alone_even_when_the_user_has_one() -> None:

@@ -53,6 +53,7 @@ class Answer:
     finish: str = ""
     always_usage: bool = False
     ident: str = "sim-1"
+    timings: dict[str, Any] | None = None  # llama.cpp's own figures, beside the usage
 
     @property
     def chat_finish(self) -> str:
@@ -105,6 +106,7 @@ def answer_from(script: dict[str, Any], body: Any, ident: str) -> Answer:
         finish=script.get("finish", ""),
         always_usage=script.get("always_usage", False),
         ident=ident,
+        timings=script.get("timings"),
     )
 
 

@@ -22,6 +22,10 @@ def usage(answer: Answer) -> dict[str, Any]:
     }
 
 
+def _timings(answer: Answer) -> dict[str, Any]:
+    return {"timings": answer.timings} if answer.timings else {}
+
+
 def _call(call: Call) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
@@ -41,6 +45,7 @@ def whole(answer: Answer) -> dict[str, Any]:
         "model": answer.model,
         "choices": [choice],
         "usage": usage(answer),
+        **_timings(answer),
     }
 
 
@@ -53,7 +58,9 @@ def stream(answer: Answer, body: dict[str, Any]) -> list[Event]:
     events.append(_chunk(answer, {}, answer.chat_finish))
     options = body.get("stream_options") or {}
     if answer.always_usage or (isinstance(options, dict) and options.get("include_usage")):
-        events.append(Event(dump({**_envelope(answer), "choices": [], "usage": usage(answer)})))
+        events.append(
+            Event(dump({**_envelope(answer), "choices": [], "usage": usage(answer), **_timings(answer)}))
+        )
     events.append(Event("[DONE]", terminal=True))
     return events
 

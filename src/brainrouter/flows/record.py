@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
 from brainrouter.adapters.upstream import LiveStream, Whole
 from brainrouter.brain.turn_kind import HOUSEKEEPING
 from brainrouter.brain.verdict import Verdict
 from brainrouter.live import InFlight, Live
 from brainrouter.policy.failure import Failure
+from brainrouter.policy.lean.turn import Saving
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.event import RoutingEvent
@@ -17,6 +19,7 @@ from brainrouter.wire.prompt_text import excerpt, last_user_text, masked
 
 CLIENT_CLOSED = 499
 GATHER_S = 0.1
+RATE_TOKENS = 64
 
 
 class Recorder:
@@ -66,6 +69,14 @@ class Recorder:
         event.fallback = attempt.fallback or None
         running.phase = "waiting"
 
+    def leaned(self, running: InFlight, model: str, saving: Saving) -> None:
+        """What the lean prompt spares this local model."""
+        event = running.event
+        event.lean_tokens_before, event.lean_tokens = saving.before, saving.after
+        event.lean_note = saving.note or None
+        rate = self._live.read_rates.get(model)
+        event.lean_saved_s = round(max(0, saving.before - saving.after) / rate, 1) if rate else None
+
     def attempt_failed(self, running: InFlight, attempt: Attempt, failure: Failure) -> None:
         running.event.attempts.append(f"{self._names[attempt.side]} {attempt.model}: {failure}")
 
@@ -86,6 +97,8 @@ class Recorder:
         event.status, event.finish = answer.status, facts.finish
         event.prompt_tokens, event.completion_tokens = facts.prompt_tokens, facts.completion_tokens
         event.cached_tokens = facts.cached_tokens
+        if attempt.side == "local":
+            self._learn_rate(attempt.model, facts.head.get("timings"))
         self._close(running)
 
     def streamed(self, running: InFlight, stream: LiveStream, failure: Failure | None) -> None:
@@ -96,6 +109,8 @@ class Recorder:
             event.cached_tokens = watch.usage.cached
         if failure is not None:
             event.error = str(failure)
+        if event.side == "local" and event.model:
+            self._learn_rate(event.model, watch.timings)
         self._close(running)
 
     def failed(self, running: InFlight, failure: Failure) -> None:
@@ -113,6 +128,15 @@ class Recorder:
             event.error = masked(event.error)
         if self._live.finish(running):
             asyncio.get_running_loop().call_later(GATHER_S, self._live.tell)
+
+    def _learn_rate(self, model: str, timings: object) -> None:
+        """How fast the model reads a prompt, from an answer that had enough of one to tell."""
+        if not isinstance(timings, dict):
+            return
+        told = cast("dict[str, object]", timings)
+        read, took = told.get("prompt_n"), told.get("prompt_ms")
+        if isinstance(read, int) and isinstance(took, int | float) and read >= RATE_TOKENS and took > 0:
+            self._live.read_rates[model] = read * 1000 / took
 
     def _serving(self, event: RoutingEvent, attempt: Attempt, headers: dict[str, str]) -> None:
         provider = headers.get("x-manifest-provider") if attempt.side == "cloud" else None

@@ -55,6 +55,7 @@ class Relay:
         recorder: Recorder,
         lean_override: Callable[[], str | None] = lambda: None,
         cloud_speaks: Collection[Dialect] = DIALECTS,
+        slimming: int = 1,
     ) -> None:
         self._live = live
         self._decide = decide
@@ -63,6 +64,7 @@ class Relay:
         self._recorder = recorder
         self._lean_override = lean_override
         self._cloud_speaks = frozenset(cloud_speaks)
+        self._slimming = slimming
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -106,6 +108,8 @@ class Relay:
             if side.ready is not None:
                 await side.ready()
             out = self._outgoing(ask, intent, attempt, side)
+            if out.saving is not None:
+                self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
             if not ask.stream:
                 whole = await side.upstream.whole(out, back)
@@ -144,7 +148,9 @@ class Relay:
     def _outgoing(self, ask: Ask, intent: Intent, attempt: Attempt, side: Side) -> Outgoing:
         if attempt.side == "local":
             vision = self._live.sees(attempt.model)
-            return to_local(ask, attempt, side.key, self._lean_override(), vision=vision)
+            return to_local(
+                ask, attempt, side.key, self._lean_override(), vision=vision, slimming=self._slimming
+            )
         return to_cloud(ask, attempt, side.key, self._cloud_speaks)
 
     def _back(self, out: Outgoing, attempt: Attempt) -> Inward | None:

@@ -81,17 +81,6 @@ def text_of(content: object) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def with_system(messages: list[Message], text: str) -> list[Message]:
-    """The adapted conversation with `text` as its system message."""
-    rest = messages[1:] if messages and messages[0].get("role") == "system" else messages
-    return [{"role": "system", "content": text}, *rest]
-
-
-def system_of(messages: list[Message]) -> str:
-    """The system text of an adapted conversation, or an empty string."""
-    return text_of(messages[0].get("content")) if messages and messages[0].get("role") == "system" else ""
-
-
 def _split_head(messages: list[Message]) -> tuple[str, list[Message]]:
     count = 0
     while count < len(messages) and messages[count].get("role") in SYSTEM_ROLES:

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import msgspec
 
-from brainrouter.policy import adapt, lean
+from brainrouter.policy import adapt
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
+from brainrouter.policy.lean.tools import readable
+from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
@@ -45,7 +47,7 @@ class Outgoing:
     """One request to an upstream. `path` is relative to the upstream's base path.
 
     `dialect` is what the upstream is spoken to in. `translated` is set where that is not the caller's: what turns the
-    answer back.
+    answer back. `saving` is what the local side is spared.
     """
 
     path: str
@@ -53,6 +55,7 @@ class Outgoing:
     body: bytes
     dialect: Dialect
     translated: ChatRequest | None = None
+    saving: Saving | None = None
 
 
 def to_cloud(
@@ -86,9 +89,15 @@ def to_cloud(
 
 
 def to_local(
-    ask: Ask, attempt: Attempt, key: str | None, lean_override: str | None, *, vision: bool = True
+    ask: Ask,
+    attempt: Attempt,
+    key: str | None,
+    lean_override: str | None,
+    *,
+    vision: bool = True,
+    slimming: int = 1,
 ) -> Outgoing:
-    """The request as a local chat template takes it: roles adapted, heavy system prose replaced, usage asked for.
+    """The request as a local model should get it: roles adapted, a harness' prose replaced, tools slimmed.
 
     A model without `vision` is told of images in place of being shown them. Raises Failure for messages that pass as
     bytes but cannot be taken apart (nested to the very limit) or said in chat completions.
@@ -100,26 +109,36 @@ def to_local(
         headers.append((b"x-session-id", ask.session.encode("latin-1", "replace")))
     translated = None if ask.dialect == "chat" else _translated(ask)
     try:
-        body = _local_body(ask, translated, attempt.model, lean_override, vision)
+        messages = translated.messages if translated else _MESSAGES.decode(ask.body["messages"])
+        offered = translated.fields.get("tools") if translated else _tools_of(ask)
+        turn = lean_turn(messages, readable(offered), lean_override, slimming=slimming)
+        messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
+        tools = {"tools": turn.tools} if turn.tools else {}
+        body = _local_body(ask, translated, attempt.model, messages, tools)
     except RecursionError:
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
-    return Outgoing(PATHS["chat"], headers, body, "chat", translated)
+    return Outgoing(PATHS["chat"], headers, body, "chat", translated, turn.saving)
 
 
 def _local_body(
-    ask: Ask, translated: ChatRequest | None, model: str, lean_override: str | None, vision: bool
+    ask: Ask,
+    translated: ChatRequest | None,
+    model: str,
+    messages: list[adapt.Message],
+    tools: dict[str, Any],
 ) -> bytes:
-    messages = translated.messages if translated else _MESSAGES.decode(ask.body["messages"])
-    messages = adapt.adapt(messages if vision else adapt.without_images(messages))
-    system = adapt.system_of(messages)
-    if lean.is_heavy(system):
-        messages = adapt.with_system(messages, lean.lean(system, lean_override))
     if translated is not None:
-        return _chat_body(ask, model, messages, {**translated.fields, **_thinking(translated, messages)})
-    changes: dict[str, Any] = {"model": model, "messages": messages}
+        return _chat_body(
+            ask, model, messages, {**translated.fields, **_thinking(translated, messages), **tools}
+        )
+    changes: dict[str, Any] = {"model": model, "messages": messages, **tools}
     if ask.stream:
         changes["stream_options"] = {**_options(ask), "include_usage": True}
     return with_fields(ask.body, **changes)
+
+
+def _tools_of(ask: Ask) -> Any:
+    return msgspec.json.decode(ask.body["tools"]) if "tools" in ask.body else None
 
 
 def to_count(ask: Ask, model: str) -> bytes:

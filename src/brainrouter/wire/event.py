@@ -50,4 +50,10 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    # what a local model was spared, by estimate: the prompt's tokens as they came and as they were sent, the seconds
+    # that reading the difference would take at the model's last measured speed with nothing cached, and a remark
+    lean_tokens_before: int | None = None
+    lean_tokens: int | None = None
+    lean_saved_s: float | None = None
+    lean_note: str | None = None
     finish: str | None = None

@@ -1,0 +1,124 @@
+"""What stands in place of a harness' own prose: a text of ours, and a line for each kind of tool offered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+LEAN_PROMPT = """\
+You are a coding agent. You work inside the user's project, through the tools you are given, until the task is done.
+
+How to work
+- What the project's own instructions and the user say counts above everything here.
+- Do what was asked, and only that. Keep the style of the code around you. Add nothing that nobody asked for.
+- Look before you change: read the part of a file that you are about to edit. Never guess a path, a name or a result.
+- Make one small step, look at its result, then decide on the next one. Prefer editing a file to rewriting it.
+- When a change can be checked with a command (a test, a build, a linter), run it and read what it prints.
+- Never run a command that destroys work or reaches outside the project unless the user asked for exactly that.
+
+How to call tools
+- Call only the tools that are offered, under their exact names, with arguments that fit their schema as valid JSON.
+- Use the calling mechanism itself. Never write a tool call as text in an answer.
+- Use absolute paths where a tool asks for a path. Quote a path that has spaces in a shell command.
+- When you have what you need, stop calling tools and answer.
+
+How not to go round in circles
+- Never make the same call with the same arguments twice. What failed once fails again: change something first.
+- After two failed tries at one thing, stop. Read the error again, say what you think is wrong, and take another road.
+- After three failures, stop working on it: tell the user what you tried, what happened and what you need.
+- Do not repeat a sentence, a plan or a file that you have already written. Do not announce a step; take it.
+- If a file already holds what you were about to write, the step is done: go on.
+- When the task is finished, say so in one or two sentences and end your turn. Do not look for more to do.
+
+How to answer
+- Be short and plain. Lead with the result. Name files as path:line.
+- Say what you did not check. Never claim that something works when you did not run it.
+- If the request is unclear in a way that changes the work, ask one question instead of guessing.
+"""
+
+Tool = dict[str, Any]
+
+
+def lean_prompt(tools: Sequence[Tool], override: str | None = None) -> str:
+    """The user's own prompt (`override`) as it is, or ours with a rule for each kind of tool among `tools`.
+
+    The rules name the tools as they are offered here, since every harness calls them otherwise.
+    """
+    if override:
+        return override.strip()
+    rules = [rule for kind in _KINDS if (rule := kind(tools))]
+    return LEAN_PROMPT.strip() + ("\n\nThe tools here\n" + "\n".join(rules) if rules else "")
+
+
+def _shell(tools: Sequence[Tool]) -> str:
+    name = _first(tools, ("command", "cmd"))
+    return (
+        name
+        and f"- `{name}` runs a command and returns what it prints. Give it one command that ends by itself."
+    )
+
+
+def _read(tools: Sequence[Tool]) -> str:
+    name = _first(tools, ("offset",), ("limit",))
+    return name and f"- `{name}` shows a file. Ask for the part that you need when the file is long."
+
+
+def _edit(tools: Sequence[Tool]) -> str:
+    copied = "is copied from the file exactly, spaces included, and occurs there once."
+    for old in ("old_string", "oldString", "old_str"):
+        name = _first(tools, (old,))
+        if name:
+            return f"- `{name}` replaces text: `{old}` {copied}"
+    name = _first(tools, ("edits",))
+    if name:
+        return f"- `{name}` replaces text: each old text {copied}"
+    name = _first(tools, ("input", "patch"))
+    return (
+        name and f"- `{name}` takes its changes in a form of its own: follow its description to the letter."
+    )
+
+
+def _write(tools: Sequence[Tool]) -> str:
+    name = _first(tools, ("content",), ("file_path", "filePath", "path"))
+    return name and f"- `{name}` makes a new file, or replaces a whole one."
+
+
+def _search(tools: Sequence[Tool]) -> str:
+    names = [_name(tool) for tool in tools if {"pattern", "patterns"} & _properties(tool)]
+    return (
+        f"- {_and(names)} find files or lines: use {'them' if len(names) > 1 else 'it'} before you guess a path."
+        if names
+        else ""
+    )
+
+
+def _delegate(tools: Sequence[Tool]) -> str:
+    name = _first(tools, ("subagent_type", "agent_type", "tasks"))
+    return name and f"- `{name}` starts another agent. Do the work yourself unless the user asks for one."
+
+
+_KINDS: tuple[Callable[[Sequence[Tool]], str], ...] = (_shell, _read, _edit, _write, _search, _delegate)
+
+
+def _first(tools: Sequence[Tool], *wanted: tuple[str, ...]) -> str:
+    """The name of the first tool that has, for each of `wanted`, one of these parameters."""
+    for tool in tools:
+        has = _properties(tool)
+        if all(has.intersection(names) for names in wanted):
+            return _name(tool)
+    return ""
+
+
+def _name(tool: Tool) -> str:
+    return tool["function"]["name"]
+
+
+def _properties(tool: Tool) -> set[str]:
+    schema: Any = tool["function"].get("parameters")
+    properties: Any = schema.get("properties") if isinstance(schema, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return set(properties) if isinstance(properties, dict) else set()  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _and(names: list[str]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f" and {quoted[-1]}"

@@ -1,0 +1,130 @@
+"""Tools for a local model: shorter words, the same calls."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from brainrouter.policy.lean.tools import PARAMETER_MAX, WORDS_MAX, in_order, readable, shortened, slim
+
+LONG = "It does a thing. " * 100
+
+
+def tool(name: str, words: str = "", /, **properties: Any) -> dict[str, Any]:
+    function = {
+        "name": name,
+        "description": words,
+        "parameters": {"type": "object", "properties": properties},
+    }
+    return {"type": "function", "function": function}
+
+
+def test_long_descriptions_are_cut_after_a_sentence_and_short_ones_are_left() -> None:
+    made = slim([tool("a", LONG, path={"type": "string", "description": LONG}), tool("b", "Short.")])
+    words = made[0]["function"]["description"]
+    assert LONG.startswith(words)
+    assert words.endswith("thing.")
+    assert len(words) <= WORDS_MAX
+    assert len(made[0]["function"]["parameters"]["properties"]["path"]["description"]) <= PARAMETER_MAX
+    assert made[1] == tool("b", "Short.")
+
+
+def test_examples_go_before_sentences_do() -> None:
+    words = "Do it.\n<example>\n" + "x" * 400 + "\n</example>\nMind the gap."
+    assert shortened(words, 100) == "Do it.\nMind the gap."
+
+
+def test_the_manual_of_a_language_is_kept_whole() -> None:
+    made = slim([tool("patch", LONG, input={"type": "string"})])
+    assert made[0]["function"]["description"] == LONG
+
+
+def test_parameters_that_are_called_like_schema_words_are_kept() -> None:
+    names = ("title", "description", "examples", "$schema")
+    properties = {name: {"type": "string", "enum": ["a"], "default": "a", "title": "Noise"} for name in names}
+    schema = slim([tool("a", "", **properties)])[0]["function"]["parameters"]
+    assert schema["properties"] == {name: {"type": "string", "enum": ["a"], "default": "a"} for name in names}
+
+
+def test_nested_schemas_are_slimmed_too() -> None:
+    inner = {
+        "type": "object",
+        "properties": {"x": {"type": "string", "description": LONG}},
+        "required": ["x"],
+    }
+    made = slim(
+        [tool("a", "", many={"type": "array", "items": inner}, one={"anyOf": [inner, {"type": "null"}]})]
+    )
+    properties = made[0]["function"]["parameters"]["properties"]
+    for found in (properties["many"]["items"], properties["one"]["anyOf"][0]):
+        assert found["required"] == ["x"]
+        assert len(found["properties"]["x"]["description"]) <= PARAMETER_MAX
+
+
+def test_the_order_of_tools_does_not_depend_on_who_came_first() -> None:
+    tools = [tool("b"), tool("a"), tool("c")]
+    assert slim(tools) == slim(tools[::-1])
+    assert [one["function"]["name"] for one in in_order(tools)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("odd", [None, {}, [1], [{}], [{"function": {}}], [{"function": {"name": 1}}], "x"])
+def test_tools_that_are_none_are_nobodys_to_read(odd: Any) -> None:
+    assert readable(odd) is None
+
+
+def test_an_undecoded_schema_is_read() -> None:
+    given_tool = {"type": "function", "function": {"name": "a", "parameters": Raw(b'{"type":"object"}')}}
+    assert readable([given_tool]) == [
+        {"type": "function", "function": {"name": "a", "parameters": {"type": "object"}}}
+    ]
+
+
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries({"type": st.just("string")}, optional={"description": st.text(max_size=300)}),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "properties": st.dictionaries(st.text(max_size=5), inner)}
+        ),
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner}),
+    ),
+    max_leaves=6,
+)
+
+
+def shape(schema: Any) -> Any:
+    """A schema without its words."""
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "description"}
+    if "properties" in kept:
+        kept["properties"] = {name: shape(below) for name, below in kept["properties"].items()}
+    return {**kept, "items": shape(kept["items"])} if "items" in kept else kept
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=8), st.tuples(st.text(max_size=900), SCHEMAS), max_size=5)
+)
+def test_no_tool_is_lost_renamed_or_given_another_shape_and_slim_is_slim(offered: dict[str, Any]) -> None:
+    tools = [tool(name, words, top=schema) for name, (words, schema) in offered.items()]
+    before = copy.deepcopy(tools)
+    made = slim(tools)
+    assert tools == before, "the caller's own tools are not touched"
+    by_name = {one["function"]["name"]: one["function"]["parameters"] for one in made}
+    assert {name: shape(schema["properties"]["top"]) for name, schema in by_name.items()} == {
+        name: shape(schema) for name, (_, schema) in offered.items()
+    }
+    assert slim(made) == made
+
+
+@pytest.mark.parametrize("bomb", ["<example>", "</example>", "a. ", "\n\n", "- a\n", "<example><examples>"])
+def test_hostile_descriptions_cost_no_more_than_their_length(bomb: str) -> None:
+    words = bomb * (400_000 // len(bomb))
+    began = time.process_time()
+    shortened(words, WORDS_MAX)
+    assert time.process_time() - began < 2.0
