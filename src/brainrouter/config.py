@@ -128,6 +128,12 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class OpsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     manifest_dir: str = "~/ai/stack/manifest"
     llama_cpp_restart: str | None = None
+    llama_swap_dir: str | None = None
+    llama_swap_binary: str | None = None
+    toolbox: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] = "llama-vulkan-radv"
+    check_updates: bool = True
+    release_api: str = "https://api.github.com"
+    image_api: str = "https://hub.docker.com"
 
 
 class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -308,6 +314,8 @@ def _check(settings: Settings, file: Path) -> None:
     urls = {
         "manifest.base_url": settings.manifest.base_url,
         "llama_swap.base_url": settings.llama_swap.base_url,
+        "ops.release_api": settings.ops.release_api,
+        "ops.image_api": settings.ops.image_api,
     }
     if settings.bridge.signal.llama_swap_url is not None:
         urls["bridge.signal.llama_swap_url"] = settings.bridge.signal.llama_swap_url

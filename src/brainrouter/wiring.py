@@ -30,7 +30,6 @@ from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.bridge_status import BridgeBoard
-from brainrouter.flows.broadcast import Broadcast
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
 from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
@@ -49,7 +48,7 @@ from brainrouter.live import Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Backends
-from brainrouter.wiring_dashboard import build_dashboard, cloud_part, local_part
+from brainrouter.wiring_dashboard import Board, build_board, cloud_part, local_part
 
 EMBEDDED = "embedded llama.cpp"
 EMBEDDED_WINDOW = 8192
@@ -82,12 +81,18 @@ class Daemon:
     watch: BackendWatch
     health: Callable[[], dict[str, Any]]
     review: ReviewDesk
-    broadcast: Broadcast
+    board: Board
     _settings: Settings
     _routes: Callable[[Callers], Routes]
     _store: EventStore
     _client: Client
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    again: bool = False
+
+    def restart(self) -> None:
+        """Ask for a graceful end, after which whoever started us starts us again."""
+        self.again = True
+        self.stop()
 
     def stop(self) -> None:
         """Ask for a graceful end: no new requests, the running ones may finish within limits.drain_s."""
@@ -104,13 +109,14 @@ class Daemon:
                 server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
-                background = [group.create_task(self.watch.run()), group.create_task(self.classifier.run())]
+                parts = (self.watch, self.classifier, self.board)
+                background = [group.create_task(part.run()) for part in parts]
                 if self.embedded is not None:
                     background.append(group.create_task(self.embedded.start()))
                 gc.collect()
                 gc.freeze()
                 await self._stopping.wait()
-                self.broadcast.close()
+                self.board.close()
                 await server.drain(self._settings.limits.drain_s)
                 self.review.close()
                 for task in background:
@@ -177,18 +183,32 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     review = _review(settings, env, live, relay, recorder, store, backends)
 
     bridges = BridgeBoard(settings.bridge)
-    dashboard, broadcast = build_dashboard(settings, live, status, bridges, watch, store.path)
+    board = build_board(
+        settings,
+        env,
+        live,
+        status,
+        bridges,
+        watch,
+        store.path,
+        local,
+        lambda: daemon.restart(),
+        embedded is not None,
+    )
 
     def routes(callers: Callers) -> Routes:
         generate = Generate(
             live, relay, recorder, lambda request, running: callers.note(request.peer, running), count
         )
         views = Views(live, status.health, status.stats, metrics.text)
-        return _table(generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of), dashboard)
+        return _table(
+            generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of), board.routes
+        )
 
-    return Daemon(
-        live, embedded, classifier, watch, status.health, review, broadcast, settings, routes, store, client
+    daemon = Daemon(
+        live, embedded, classifier, watch, status.health, review, board, settings, routes, store, client
     )
+    return daemon
 
 
 def _table(

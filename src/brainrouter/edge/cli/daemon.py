@@ -60,15 +60,19 @@ def start(options: Options, *, discover: bool) -> int:
         print(f"brainrouter: {error}", file=sys.stderr)
         return EXIT_REFUSED
     try:
-        uvloop.run(_serve(loaded, listening, options, discover=discover, interactive=interactive))
+        again = uvloop.run(_serve(loaded, listening, options, discover=discover, interactive=interactive))
     finally:
         listening.close()
+    if again:
+        # The same command in the same process: whoever watches it, a terminal or a service, goes on watching it.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     return 0
 
 
 async def _serve(
     loaded: Loaded, listening: Listening, options: Options, *, discover: bool, interactive: bool
-) -> None:
+) -> bool:
+    """Serve until the end; True when it is to start again."""
     client = Client()
     choice = await _chosen(loaded, client) if discover else _configured(loaded)
     daemon = build(loaded, choice, os.environ, client)
@@ -94,6 +98,7 @@ async def _serve(
     finally:
         if follow is not None:
             follow.cancel()
+    return daemon.again
 
 
 def _configured(loaded: Loaded) -> Choice:

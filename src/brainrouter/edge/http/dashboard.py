@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from brainrouter.edge.http.event_stream import EventStream
+from brainrouter.edge.http.operations import OperationRoutes
 from brainrouter.edge.http.page import Page
 from brainrouter.edge.http.routes import Answer, Routes, problem
 from brainrouter.edge.http.views import as_json
@@ -22,9 +23,16 @@ class Dashboard:
     """Handlers over the views that the dashboard shows."""
 
     def __init__(
-        self, token: str, broadcast: Broadcast, services: Services, bridges: View, history: History
+        self,
+        token: str,
+        broadcast: Broadcast,
+        services: Services,
+        bridges: View,
+        history: History,
+        operations: OperationRoutes,
     ) -> None:
         self._page = Page(token)
+        self._operations = operations
         self._events = EventStream(broadcast)
         self._services = services
         self._bridges = bridges
@@ -41,6 +49,7 @@ class Dashboard:
         routes.add("GET", "/api/service-health", self._service_health)
         routes.add("GET", "/api/inference-status", self._inference)
         routes.add("GET", "/api/bridge-status", self._bridge_status)
+        self._operations.add_to(routes)
 
     async def _over_time(self, request: Request) -> Answer:
         """GET /api/history[?hours=N]: what the charts show."""
