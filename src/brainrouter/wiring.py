@@ -13,6 +13,7 @@ from typing import Any
 
 from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
 from brainrouter.adapters.heads_file import load_heads
+from brainrouter.adapters.lean_file import LeanFile
 from brainrouter.adapters.listen import Listening
 from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
@@ -29,7 +30,6 @@ from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
-from brainrouter.flows.bridge_status import BridgeBoard
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
 from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
@@ -159,7 +159,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         after=_settled(embedded),
     )
     decider = _decider(settings, live, backends, classifier, embedded=embedded is not None)
-    lean_file = _LeanFile(settings.llama_swap.local_system_prompt)
+    lean_file = LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
         live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols,
         settings.llama_swap.tool_slimming,
@@ -182,19 +182,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     )
     review = _review(settings, env, live, relay, recorder, store, backends)
 
-    bridges = BridgeBoard(settings.bridge)
-    board = build_board(
-        settings,
-        env,
-        live,
-        status,
-        bridges,
-        watch,
-        store.path,
-        local,
-        lambda: daemon.restart(),
-        embedded is not None,
-    )
+    board = build_board(settings, env, live, status, watch, store.path, local, lambda: daemon.restart())
 
     def routes(callers: Callers) -> Routes:
         generate = Generate(
@@ -387,21 +375,3 @@ def _local_generates(live: Live) -> Callable[[], bool]:
 def state_dir(env: Mapping[str, str]) -> Path:
     base = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".local" / "state")
     return Path(base) / "brainrouter"
-
-
-class _LeanFile:
-    """The user's own lean prompt: read once at start; a file that cannot be read is said and not used."""
-
-    def __init__(self, path: str | None) -> None:
-        self._text: str | None = None
-        if path is None:
-            return
-        try:
-            self._text = Path(path).expanduser().read_text(encoding="utf-8").strip() or None
-        except (OSError, UnicodeDecodeError) as error:
-            _log.warning(
-                "llama_swap.local_system_prompt cannot be read (%s); the built-in prompt is used", error
-            )
-
-    def text(self) -> str | None:
-        return self._text

@@ -44,6 +44,7 @@ class Board:
     broadcast: Broadcast
     versions: Versions
     operations: Operations
+    bridges: BridgeBoard
 
     async def run(self) -> None:
         """Look up versions and do what was asked for, until cancelled."""
@@ -61,15 +62,14 @@ def build_board(
     env: Mapping[str, str],
     live: Live,
     status: Status,
-    bridges: BridgeBoard,
     watch: BackendWatch,
     store: Path,
     local: Side | None,
     restart: Callable[[], None],
-    embedded: bool,
 ) -> Board:
     """Build all of it. `restart` ends the daemon so that it starts again."""
-    ops = settings.ops
+    ops, bridges = settings.ops, BridgeBoard(settings.bridge)
+    embedded = local is not None and local.ready is not None
     source = ReleaseSource(ops.release_api, ops.image_api) if ops.check_updates else None
     probe = ServiceProbe(ops, env, lambda argv, deadline_s: run(argv, deadline_s, env=env))
 
@@ -108,7 +108,7 @@ def build_board(
         History(store, settings.prices),
         OperationRoutes(token, versions, operations),
     )
-    return Board(routes, broadcast, versions, operations)
+    return Board(routes, broadcast, versions, operations, bridges)
 
 
 def _swap_says(local: Side | None) -> Callable[[], Awaitable[str | None]]:
