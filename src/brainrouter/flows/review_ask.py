@@ -34,6 +34,7 @@ from brainrouter.wire.chat import parse_chat
 from brainrouter.wire.prompt_text import excerpt
 
 REPLY_KEPT_CHARS = 20_000
+REPEATED_CHARS = 4_000  # of an unreadable answer, when a clearer one is asked for
 LARGE_WINDOW_TOKENS = 16_000
 HARNESS = "brainrouter review"
 
@@ -94,13 +95,12 @@ class Reviewer:
     ) -> Outcome:
         found = await asyncio.to_thread(suspicious, material)
         round_.notes += [f"suspicious: {marker}" for marker in found]
-        messages, prompt = await self._first(session, round_, material, config, say)
+        messages, prompt, first = await self._first(session, round_, material, config, say)
         documents = [(document.name, document.text) for document in material.documents]
         documents += [("summary", material.summary), ("details", material.details)]
         evidence = Evidence(prompt.files, documents)
-        text = round_.reply
         try:
-            outcome = outcome_of(read_reply(text), evidence, found)
+            outcome = outcome_of(_readable(first), evidence, found)
             if not needs_quotes(outcome):
                 return outcome
             why = "no QUOTE in it is a line of the material"
@@ -110,7 +110,7 @@ class Reviewer:
         round_.repaired = True
         messages = [
             *messages,
-            {"role": "assistant", "content": text or "(nothing)"},
+            {"role": "assistant", "content": first.text[:REPEATED_CHARS] or "(nothing)"},
             {"role": "user", "content": REPAIR.format(why=why)},
         ]
         again = await self._ask(session, round_, messages, config)
@@ -127,8 +127,8 @@ class Reviewer:
 
     async def _first(
         self, session: Session, round_: Round, material: Material, config: ReviewConfig, say: Say
-    ) -> tuple[Messages, Prompt]:
-        """The first answer, in `round_.reply`; a prompt that turns out to be too long is halved, at most twice."""
+    ) -> tuple[Messages, Prompt, Answer]:
+        """The first answer and what led to it; a prompt that turns out to be too long is halved until it fits."""
         budget = budget_chars(self._window(config))
         while True:
             prompt = await asyncio.to_thread(assemble, material, secrets.token_hex(8), budget)
@@ -142,8 +142,7 @@ class Reviewer:
                 budget = max(PROMPT_MIN_CHARS, budget // 2)
                 continue
             round_.notes += prompt.notes
-            round_.reply = answer.text if not answer.cut else ""
-            return messages, prompt
+            return messages, prompt, answer
 
     async def _ask(self, session: Session, round_: Round, messages: Messages, config: ReviewConfig) -> Answer:
         body: dict[str, Any] = {"model": model_for(config), "messages": messages, "stream": False}
