@@ -28,11 +28,16 @@ def facts_of(dialect: Dialect, answer: dict[str, msgspec.Raw]) -> Facts:
     usage = _object(head.get("usage"))
     details = _object(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
     finish, empty = _ENDS[dialect](head)
+    prompt = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
+    if prompt is not None and dialect == "messages":
+        # This dialect counts the cached part beside the prompt, not in it.
+        beside = ("cache_read_input_tokens", "cache_creation_input_tokens")
+        prompt += sum(_count(usage.get(name)) or 0 for name in beside)
     return Facts(
         head=head,
         model=_text(head.get("model")),
         finish=finish,
-        prompt_tokens=_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        prompt_tokens=prompt,
         completion_tokens=_count(usage.get("completion_tokens", usage.get("output_tokens"))),
         cached_tokens=_count(details.get("cached_tokens", usage.get("cache_read_input_tokens"))),
         empty=empty and finish not in CUT_SHORT,
