@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,10 @@ class Daemon:
                 server = self._server(callers)
                 await server.serve([listening.tcp, listening.unix])
                 on_serving()
-                parts = (self.watch, self.classifier, self.board)
-                background = [group.create_task(part.run()) for part in parts]
+                work = [self.watch.run(), self.classifier.run(), self.board.run()]
                 if self.embedded is not None:
-                    background.append(group.create_task(self.embedded.start()))
+                    work.append(self.embedded.start())
+                background = [group.create_task(_kept(part)) for part in work]
                 gc.collect()
                 gc.freeze()
                 await self._stopping.wait()
@@ -136,6 +136,14 @@ class Daemon:
             await self.embedded.close()
         await self._client.close()
         self._store.close()
+
+
+async def _kept(work: Coroutine[Any, Any, None]) -> None:
+    """Background work may fail; the daemon serves on without it."""
+    try:
+        await work
+    except Exception:
+        _log.exception("%s ended", work.__qualname__)
 
 
 def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client) -> Daemon:
