@@ -37,11 +37,11 @@ def test_a_chat_answer() -> None:
     assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (9, 3, 4)
 
 
-def test_a_messages_answer() -> None:
+def test_a_messages_answer_counts_the_cached_part_in_the_prompt() -> None:
     usage = {"input_tokens": 9, "output_tokens": 3, "cache_read_input_tokens": 4}
     found = facts("messages", {"model": "m", "content": [{}], "stop_reason": "end_turn", "usage": usage})
     assert (found.finish, found.empty, found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (
-        "end_turn", False, 9, 3, 4,
+        "end_turn", False, 13, 3, 4,
     )  # fmt: skip
 
 
