@@ -373,3 +373,34 @@ def test_the_list_shows_sessions_by_status(desk: Desk):
     assert found["sessionId"] in [row["id"] for row in rows]
     assert {row["status"] for row in rows} == {"needs_revision"}
     assert desk.daemon.send("GET", "/review/api/sessions?status=done").error["param"] == "status"
+
+
+def test_without_a_change_or_a_repository_a_person_is_asked(desk: Desk):
+    plain = desk.daemon.home / "plain"
+    plain.mkdir(exist_ok=True)
+    before = len(desk.prompts())
+    found = desk.ask("nothing here", cwd=str(plain))
+    assert found["status"] == "escalated"
+    assert "no git repository" in found["reason"]
+    assert len(desk.prompts()) == before
+
+
+def test_a_hostile_project_is_refused_in_words(desk: Desk):
+    git_folder = desk.repo / ".git"
+    git_folder.rename(desk.daemon.home / "elsewhere.git")
+    git_folder.symlink_to(desk.daemon.home / "elsewhere.git")
+    said = desk.post("/review/api/request", taskId="link", summary="s", cwd=str(desk.repo))
+    shutil.rmtree(desk.daemon.home / "elsewhere.git")
+    assert (said.status, said.error["param"]) == (400, "cwd")
+    assert "is a link" in said.error["message"]
+
+
+def test_progress_comes_before_the_result_and_a_problem_in_its_place(desk: Desk):
+    body = {"taskId": "stream", "summary": "s", "cwd": str(desk.repo)}
+    said = desk.daemon.send("POST", "/review/api/request", body, accept="text/event-stream").body.decode()
+    names = [line.removeprefix("event: ") for line in said.splitlines() if line.startswith("event: ")]
+    assert names[0] == "progress"
+    assert names[-1] == "result"
+    assert set(names[:-1]) == {"progress"}
+    bad = desk.daemon.send("POST", "/review/api/request", {**body, "cwd": "/etc"}, accept="text/event-stream")
+    assert '"status":403' in bad.body.decode().split("event: problem", 1)[1]
