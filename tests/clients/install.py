@@ -23,6 +23,10 @@ class NotInstallable(Exception):
     """Why a client cannot be had on this machine."""
 
 
+class NoPython(NotInstallable):
+    """It needs a newer Python than there is here; nothing is wrong with the client."""
+
+
 def folder(name: str) -> Path:
     """Where the pinned version of a client lives."""
     package = next(iter(VERSIONS[name].values()))
@@ -80,7 +84,7 @@ def _tarball(place: Path, package: str) -> None:
 def _pypi(place: Path, wanted: dict[str, str]) -> None:
     python = newer_python(wanted["python"])
     if python is None:
-        raise NotInstallable(f"it needs Python {wanted['python']} or newer, and this machine has none")
+        raise NoPython(f"it needs Python {wanted['python']} or newer, and this machine has none")
     _run([python, "-m", "venv", str(place / "venv")], place)
     pip = [str(place / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, wanted["pypi"]], place)

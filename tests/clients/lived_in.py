@@ -42,6 +42,7 @@ args = []
     },
     "opencode": {
         ".config/opencode/opencode.jsonc": """{
+  "$schema": "https://opencode.ai/config.json",
   // keep it plain
   "theme": "system",
   "autoupdate": false,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,6 +76,17 @@ class Home:
         """One headless run of the client in the project."""
         extra = {client.model_env: f"brainrouter-{model}"} if client.model_env and model else {}
         return self._run(client.command(model, prompt), {**client.env, **extra})
+
+    def run_once(self, client: Client) -> subprocess.CompletedProcess[str]:
+        """One run by `brainrouter run`, which finds the client on the PATH."""
+        folder = self.path.parent / "bin"
+        folder.mkdir()
+        program = shlex.join(client.program(install.folder(client.name)))
+        wrapper = folder / client.name
+        wrapper.write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+        self.env["PATH"] = f"{folder}{os.pathsep}{self.env['PATH']}"
+        return self._run([str(BRAINROUTER), "run", client.name, *client.argv(None, PROMPT)], client.env)
 
     def _run(
         self, command: list[str], extra: dict[str, str] | None = None

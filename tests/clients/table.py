@@ -7,7 +7,7 @@ from tests.clients.roster import CLIENTS
 from tests.daemon import ROOT
 
 PAGE = ROOT / "docs" / "clients.md"
-COLUMNS = ("local", "cloud", "as installed", "review tool offered", "files after uninstall")
+COLUMNS = ("local", "cloud", "as installed", "run", "review tool offered", "files after uninstall")
 HEAD = """# The real clients
 
 Written by `make test-clients`; do not edit. Each client is installed from its package in the version given here, gets a
@@ -17,6 +17,7 @@ tool really writes the file. The models are scripted; everything between them an
 - **local**: an empty home, the model `local`, answered by llama-swap.
 - **cloud**: a home with a lived-in configuration, the model `cloud`, answered by Manifest in the client's own protocol.
 - **as installed**: an empty home and no model named: what `brainrouter install` has set.
+- **run**: nothing is installed; `brainrouter run` points the client here for one run and leaves its files alone.
 - **review tool offered**: the client's request names the MCP tool `request_review`.
 - **files after uninstall**: compared with the files before. A file that the client itself has written to in between
   keeps what the client wrote; ours is gone from it.
@@ -28,21 +29,18 @@ class Table:
     """Cells by client and column."""
 
     def __init__(self) -> None:
-        self.cells: dict[tuple[str, str], str] = {}
+        self.cells: dict[tuple[str, str], set[str]] = {}
         self.notes: list[str] = []
 
     def set(self, client: str, column: str, text: str) -> None:
-        """Fill a cell; several words about one are joined."""
-        held = self.cells.get((client, column), "")
-        self.cells[client, column] = (
-            held if text in held.split("; ") else "; ".join(filter(None, [held, text]))
-        )
+        """Say something in a cell; several words about one are kept."""
+        self.cells.setdefault((client, column), set()).add(text)
 
     def text(self) -> str:
         """The page."""
         rows = [["client", "version", "protocol", *COLUMNS], ["---"] * (3 + len(COLUMNS))]
         for client in CLIENTS:
-            cells = [self.cells.get((client.name, column), "not run") for column in COLUMNS]
+            cells = [_joined(self.cells.get((client.name, column), {"not run"})) for column in COLUMNS]
             rows.append([client.title, install.version(client.name), client.protocol, *cells])
         lines = "".join(f"| {' | '.join(row)} |\n" for row in rows)
         return HEAD + lines + "".join(f"\n{note}\n" for note in self.notes)
@@ -52,3 +50,8 @@ class Table:
         wanted = {(client.name, column) for client in CLIENTS for column in COLUMNS}
         if wanted <= self.cells.keys():
             PAGE.write_text(self.text(), encoding="utf-8")
+
+
+def _joined(words: set[str]) -> str:
+    """The words of a cell, what holds for all files first."""
+    return "; ".join(sorted(words, key=lambda word: (word.startswith("`"), word)))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.install import NotInstallable, ensure
+from tests.clients.install import NoPython, ensure
 from tests.clients.lived_in import FILES, move_in
-from tests.clients.rig import Home, files_of, script_tool_loop
+from tests.clients.rig import BRAINROUTER, Home, files_of, script_tool_loop
 from tests.clients.roster import CLIENTS, WRITTEN, Client
 from tests.clients.table import Table
 from tests.daemon import Stage
@@ -24,13 +24,8 @@ PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses"
 def test_a_client_does_a_tool_loop_and_gets_its_files_back(
     client: Client, scenario: str, between: Stage, table: Table, tmp_path: Path
 ):
-    try:
-        for name in (client.name, *client.needs):
-            ensure(name)
-    except NotInstallable as error:
-        for column in (scenario, "review tool offered", "files after uninstall"):
-            table.set(client.name, column, f"**NOT RUN: {error}**")
-        pytest.fail(f"{client.title} cannot be installed here: {error}")
+    if not _is_here(client, table, scenario, "review tool offered", "files after uninstall"):
+        return
     home = Home(tmp_path / "home")
     home.make(between.daemon)
     before = move_in(home.path, client.name) if scenario == "cloud" else {}
@@ -58,6 +53,39 @@ def test_a_client_does_a_tool_loop_and_gets_its_files_back(
     table.set(client.name, "files after uninstall", word)
     for name in sorted(rewritten):
         table.set(client.name, "files after uninstall", f"`{name}`: written to by the client, ours gone")
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_a_client_is_run_once_without_a_word_in_its_files(
+    client: Client, between: Stage, table: Table, tmp_path: Path
+):
+    if not _is_here(client, table, "run"):
+        return
+    home = Home(tmp_path / "home")
+    home.make(between.daemon)
+    before = move_in(home.path, client.name)
+    script_tool_loop(between.manifest, client)
+    done = home.run_once(client)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert (home.project / "hello.txt").read_text(encoding="utf-8") == WRITTEN
+    after = files_of(home.path)
+    ours = str(BRAINROUTER).encode()
+    assert [name for name, data in after.items() if ours in data or b"brainrouter/auto" in data] == []
+    if client.name != "claude":  # which counts its starts in its file
+        assert {name: after[name] for name in before} == before
+    table.set(client.name, "run", "✓")
+
+
+def _is_here(client: Client, table: Table, *columns: str) -> bool:
+    """Whether the client can be had; where this machine has no Python for it, the table says so."""
+    try:
+        for name in ("node", client.name, *client.needs):
+            ensure(name)
+    except NoPython as error:
+        for column in columns:
+            table.set(client.name, column, f"**NOT RUN: {error}**")
+        return False
+    return True
 
 
 def _ours(home: Home, *arguments: str) -> str:
