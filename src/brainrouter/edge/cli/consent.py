@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +14,8 @@ from rich.text import Text
 
 from brainrouter.flows.set_up import Change, Plan
 
-SECRET_KEYS = ("key", "token", "secret", "password")
+# What stands beside our lines may be a key of the user's, and a terminal may be shown to others.
+_SECRET = re.compile(r"""((?:key|token|secret|password)\w*["']?\s*[:=]\s*["']?)[^"'\s,]{6,}""", re.IGNORECASE)
 
 
 def home_relative(path: Path | str) -> str:
@@ -33,7 +36,7 @@ def agreed(console: Console, *, yes: bool) -> bool:
     """Ask; `yes` has answered already. Without a terminal the answer is no."""
     if yes:
         return True
-    if not console.is_interactive:
+    if not sys.stdin.isatty():
         console.print(
             "Nothing was written: there is no terminal to ask on. Say [bold]--yes[/] to agree beforehand."
         )
@@ -64,6 +67,7 @@ def _difference(change: Change) -> Text:
                 text.append("  ⋮\n", "dim")
             continue
         style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-        text.append(f"  {line[:1]} {line[1:]}\n", style)
+        words = line[1:] if line.startswith("+") else _SECRET.sub(r"\1•••", line[1:])
+        text.append(f"  {line[:1]} {words}\n", style)
     text.rstrip()
     return text
