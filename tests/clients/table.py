@@ -22,6 +22,8 @@ tool really writes the file. The models are scripted; everything between them an
 - **files after uninstall**: compared with the files before. A file that the client itself has written to in between
   keeps what the client wrote; ours is gone from it.
 
+Droid in its one-shot form waits for no MCP server; `droid exec --add-tools MCP:brainrouter` does, and is what is run here.
+
 """
 
 
