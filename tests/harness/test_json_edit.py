@@ -45,9 +45,7 @@ def test_new_keys_follow_the_file_s_own_style():
         "notes": { "command": "true", "args": [ ] },
         "brainrouter": {
             "command": "/opt/brainrouter",
-            "args": [
-                "mcp"
-            ]
+            "args": ["mcp"]
         },
     },
     "customModels": [

@@ -56,7 +56,7 @@ def _put_at(text: str, path: tuple[str, ...], value: Any) -> str:
             for outer in reversed(path[at + 1 :]):
                 value = {outer: value}
             if member is None:
-                return _append(text, node, json.dumps(key, ensure_ascii=False) + ": ", value, unit)
+                return _append(text, node, _plain(key) + ": ", value, unit)
             return _replace(text, member.node, value, unit)
         node = member.node
     return text if node.value == value else _replace(text, node, value, unit)
@@ -100,7 +100,20 @@ def _line_indent(text: str, at: int) -> str:
 
 
 def _render(value: Any, unit: str, indent: str) -> str:
-    return json.dumps(value, indent=unit, ensure_ascii=False).replace("\n", "\n" + indent)
+    """Objects and lists of objects over several lines, lists of plain values on one."""
+    inner = indent + unit
+    if isinstance(value, dict) and value:
+        tree = cast("Tree", value)
+        lines = [f"{_plain(key)}: {_render(held, unit, inner)}" for key, held in tree.items()]
+        return "{" + ",".join(f"\n{inner}{line}" for line in lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(held, dict) for held in cast("list[Any]", value)):
+        lines = [_render(held, unit, inner) for held in cast("list[Any]", value)]
+        return "[" + ",".join(f"\n{inner}{line}" for line in lines) + f"\n{indent}]"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _replace(text: str, node: Node, value: Any, unit: str) -> str:
@@ -119,7 +132,7 @@ def _append(text: str, holder: Node, key: str, value: Any, unit: str) -> str:
     last = holder.members[-1]
     if "\n" not in inside:
         at = last.node.end if last.comma is None else last.comma + 1
-        new = f"{',' if last.comma is None else ''} {key}{json.dumps(value, ensure_ascii=False)}"
+        new = f"{',' if last.comma is None else ''} {key}{_plain(value)}"
         return text[:at] + new + ("," if last.comma is not None else "") + text[at:]
     own = _line_indent(text, last.start)
     end = closing - len(inside[:-1]) + len(inside[:-1].rstrip())  # after the last value and its comments
