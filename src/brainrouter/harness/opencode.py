@@ -9,6 +9,7 @@ from brainrouter.harness.document import Document
 from brainrouter.harness.edit import Put
 from brainrouter.harness.target import MCP_CALL_S, MODELS, Env, Harness, Runs, Target, folder, known
 
+SCHEMA = "https://opencode.ai/config.json"
 FILES = ("opencode.jsonc", "opencode.json", "config.json")
 
 
@@ -53,6 +54,7 @@ def settings(target: Target) -> dict[str, Any]:
 def _documents(target: Target, env: Env) -> list[Document]:
     ours = settings(target)
     edits = (
+        Put(("$schema",), SCHEMA),  # OpenCode would write it into the file at its next start
         Put(("model",), ours["model"]),
         Put(("small_model",), ours["small_model"]),
         Put(("provider", "brainrouter"), ours["provider"]["brainrouter"], owned=True),
