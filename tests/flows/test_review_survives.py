@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,9 +30,8 @@ def model() -> Iterator[SimLlamaSwap]:
 
 
 @pytest.fixture
-def daemon(model: SimLlamaSwap, tmp_path: Path) -> Iterator[Daemon]:
-    home = Path(f"/tmp/br-{os.getpid()}-{random.randrange(10**6)}")
-    home.mkdir(mode=0o700)
+def daemon(model: SimLlamaSwap) -> Iterator[Daemon]:
+    home = Path(tempfile.mkdtemp(prefix="br-"))  # not tmp_path: the path of a Unix socket has to be short
     made = make_repo(home / "project")
     write(made, {"a.py": "def add(a, b):\n    return a - b\n"})
     config = {"review": {"forced_mode": "local"}, "limits": {"drain_s": 0.3}}
