@@ -22,10 +22,12 @@ Price = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 SYSTEM_FILE = Path("/etc/brainrouter/brainrouter.yaml")
 PLACEHOLDER_KEY = "mnfst_REPLACE_WITH_YOUR_KEY"
+USUAL_ALIASES = "~/.config/omp-bridge/config.yaml"
 _CHOICES = {
     "manifest.protocols": "chat, messages or responses",
     "review.forced_mode": "auto, cloud or local",
     "llama_swap.tool_slimming": "0 or 1",
+    "bridge.tools": "none or read",
 }
 
 
@@ -102,6 +104,7 @@ class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     prefix: str = "!"
     allowed_users: list[str] = msgspec.field(default_factory=list[str])
     allowed_channels: list[str] = msgspec.field(default_factory=list[str])
+    may_write: list[str] = msgspec.field(default_factory=list[str])
 
 
 class SignalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +115,8 @@ class SignalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     storage_path: str | None = None
     llama_swap_url: str | None = None
     allowed_numbers: list[str] = msgspec.field(default_factory=list[str])
+    may_write: list[str] = msgspec.field(default_factory=list[str])
+    rpc: str | None = None
     spawn: bool = False
 
 
@@ -121,6 +126,7 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     aliases_config: str | None = None
     timeout_secs: float = 600.0
     default_model: str = "brainrouter/auto"
+    tools: Literal["none", "read"] = "read"
     discord: DiscordSettings = DiscordSettings()
     signal: SignalSettings = SignalSettings()
 
@@ -188,6 +194,23 @@ def load(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FI
     for name in (settings.manifest.api_key_env, settings.llama_swap.api_key_env):
         _check_key(env, name)
     return Loaded(settings, tuple(files), frozenset(merged))
+
+
+def load_aliases(settings: BridgeSettings, env: Mapping[str, str]) -> dict[str, str]:
+    """The chats' own names for models: the map `aliases` of bridge.aliases_config. Raises ConfigError.
+
+    The usual file need not be there; one that is named has to be.
+    """
+    named = settings.aliases_config
+    home = env.get("HOME") or str(Path.home())
+    path = named or USUAL_ALIASES
+    file = Path(home, path[2:]) if path.startswith("~/") else Path(path)
+    if named is None and not _is_there(file):
+        return {}
+    try:
+        return msgspec.convert(_read(file).get("aliases", {}), dict[str, str])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}: key `aliases`: expected names of models by alias: {error}") from error
 
 
 def key_from(env: Mapping[str, str], name: str | None) -> Secret | None:
