@@ -22,6 +22,7 @@ from brainrouter.adapters.review_store import ReviewStore
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.brain.heads import Heads
+from brainrouter.bridge.supervise import Bridges
 from brainrouter.config import Loaded, Settings, key_from
 from brainrouter.edge.http.callers import Callers, folder_of
 from brainrouter.edge.http.dashboard import Dashboard
@@ -48,6 +49,7 @@ from brainrouter.live import Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.plan import Backends
+from brainrouter.wiring_bridges import build_bridges
 from brainrouter.wiring_dashboard import Board, build_board, cloud_part, local_part
 
 EMBEDDED = "embedded llama.cpp"
@@ -82,6 +84,7 @@ class Daemon:
     health: Callable[[], dict[str, Any]]
     review: ReviewDesk
     board: Board
+    bridges: Bridges
     _settings: Settings
     _routes: Callable[[Callers], Routes]
     _store: EventStore
@@ -113,9 +116,12 @@ class Daemon:
                 if self.embedded is not None:
                     work.append(self.embedded.start())
                 background = [group.create_task(_kept(part)) for part in work]
+                chats = self.bridges.run(f"http://{_shown(listening)}", listening.path)
+                bridges = group.create_task(_kept(chats))
                 gc.collect()
                 gc.freeze()
                 await self._stopping.wait()
+                bridges.cancel()
                 self.board.close()
                 await server.drain(self._settings.limits.drain_s)
                 self.review.close()
@@ -191,6 +197,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     review = _review(settings, env, live, relay, recorder, store, backends)
 
     board = build_board(settings, env, live, status, watch, store.path, local, lambda: daemon.restart())
+    bridges = build_bridges(loaded, env, board.bridges)
 
     def routes(callers: Callers) -> Routes:
         generate = Generate(
@@ -201,9 +208,8 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
             generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of), board.routes
         )
 
-    daemon = Daemon(
-        live, embedded, classifier, watch, status.health, review, board, settings, routes, store, client
-    )
+    parts = (live, embedded, classifier, watch, status.health, review, board, bridges)
+    daemon = Daemon(*parts, settings, routes, store, client)
     return daemon
 
 

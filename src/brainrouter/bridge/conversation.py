@@ -116,7 +116,7 @@ class Conversation:
                 return
             model = chosen
         await self._means.port.typing(self._channel)
-        ahead = len(self._waiting) + (self._job is not None)
+        ahead = len(self._waiting) + (self._since is not None)
         folder = self._means.state.folder(self._channel)
         tools = self._means.tools(message.author)
         self._session().pending.append(message.id)
@@ -143,6 +143,7 @@ class Conversation:
         try:
             outcome = await self._run(question)
             self._remember(outcome)
+            await self._keep()
             await self._deliver(outcome)
         except NotSent as error:
             self._trouble(f"an answer was not delivered: {error}")
@@ -151,6 +152,7 @@ class Conversation:
             self._trouble(f"{type(error).__name__}: {error}")
         finally:
             typing.cancel()
+            self._since = None
         self._answered(question)
         await self._keep()
 
@@ -206,7 +208,7 @@ class Conversation:
         self._waiting.clear()
         job = self._job
         if job is not None:
-            dropped += 1
+            dropped += self._since is not None
             job.cancel()
             await asyncio.wait([job])
         old = self._session()

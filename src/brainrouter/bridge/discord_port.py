@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -49,8 +50,10 @@ class DiscordPort:
         self._started = datetime.now(UTC)
         self._receive: Callable[[Message], None] = lambda message: None
         self._ready: Callable[[], None] = lambda: None
-        self._nonce = 0
         logging.getLogger("discord").setLevel(logging.WARNING)
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = (
+            False  # no voice here, and no word about it
+        )
         self._client = _Client(self)
 
     async def run(self, receive: Callable[[Message], None], ready: Callable[[], None]) -> None:
@@ -72,8 +75,7 @@ class DiscordPort:
 
     async def send(self, channel: str, text: str) -> None:
         """Deliver one part. Nobody is mentioned, no link is unfolded; Discord drops a repetition by its nonce."""
-        self._nonce += 1
-        nonce = f"{int(self._started.timestamp())}-{self._nonce}"
+        nonce = secrets.token_hex(10)
         await self._deliver(
             self._channel(channel).send(text, nonce=nonce, suppress_embeds=True, allowed_mentions=_NOBODY)
         )
@@ -151,7 +153,7 @@ class _Client(discord.Client):
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
             max_ratelimit_timeout=60.0,
-            guild_ready_timeout=1.0,
+            guild_ready_timeout=0.2,
         )
         self._port = port
 

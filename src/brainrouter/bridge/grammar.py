@@ -72,7 +72,8 @@ def _alone(first: str, verb: str) -> Parsed:
         return Command(verb)
     if looks_like_model(first):
         return Command("choose", first)
-    near = difflib.get_close_matches(verb, sorted(ALONE | WITH_NAME | set(MODES)), n=1, cutoff=0.75)
+    verbs = sorted(ALONE | WITH_NAME | set(MODES))
+    near = difflib.get_close_matches(verb, verbs, n=1, cutoff=0.75) if len(verb) <= 2 * len("status") else []
     if near:
         return Guess(first, near[0])
     return Command("word", first)

@@ -25,6 +25,7 @@ Tools = Literal["none", "read", "write"]
 
 PROVIDER = "brainrouter"
 TERM_GRACE_S = 5.0
+POLL_S = 0.02
 STDERR_BYTES = 4096
 PASSED_ON = frozenset({
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "no_proxy",
@@ -158,7 +159,7 @@ async def _follow(process: asyncio.subprocess.Process, text: str, reading: Readi
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell(process, text))
         pipes = [group.create_task(_hear(process, reading)), group.create_task(_overhear(process, said))]
-        await process.wait()
+        await _ended(process)
         _signal(process.pid, signal.SIGKILL)  # what it left behind in its group
         # A descendant that left the group may hold the pipes open; it is not waited for.
         _, late = await asyncio.wait(pipes, timeout=1.0)
@@ -197,13 +198,19 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         _signal(process.pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(TERM_GRACE_S):
-                await process.wait()
+                await _ended(process)
         except TimeoutError:
             pass
         finally:
             _signal(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _ended(process)
     _signal(process.pid, signal.SIGKILL)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Until it has ended. `wait` of asyncio waits for whoever inherited its pipes, too."""
+    while process.returncode is None:
+        await asyncio.sleep(POLL_S)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

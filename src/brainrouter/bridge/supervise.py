@@ -133,7 +133,7 @@ class Bridges:
         port, prefix, may_write, list_url = await self._port(platform, board)
         omp = Omp(
             self._setup.omp_path,
-            self._folder / f"omp-{platform}",
+            self._folder / f"{platform}-omp",
             base_url,
             self._env,
             self._setup.timeout_secs,

@@ -27,6 +27,7 @@ class BridgeBoard:
         report = self.reports.get(name)
         if report is not None:
             return {"enabled": enabled, **report()}
+        silent = {"enabled": enabled, "sessions": 0, "last_error": None}
         if not enabled:
-            return {"enabled": False, "state": "off", "detail": f"switch it on with bridge.{name}.enabled"}
-        return {"enabled": True, "state": "stopped", "detail": "not running"}
+            return {**silent, "state": "off", "detail": f"switch it on with bridge.{name}.enabled"}
+        return {**silent, "state": "stopped", "detail": "not running"}

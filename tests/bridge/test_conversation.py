@@ -1,0 +1,263 @@
+"""What a person sees, on both platforms."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal as signals
+
+import pytest
+
+from tests.bridge.rig import Rig
+from tests.daemon import Stage, eventually
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # A zombie whose parent does not reap counts as ended.
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_question_is_answered_and_seen_to_be_worked_on(rig: Rig):
+    assert rig.ask("hello there") == "heard: hello there"
+    assert rig.ask("!br what is this?") == "heard: what is this?"
+    typed = rig.discord.typed if rig.discord else rig.signal.typed if rig.signal else []
+    assert len(typed) == 2
+
+
+def test_the_text_goes_to_stdin_and_the_command_is_made_from_a_template(rig: Rig):
+    hostile = [
+        "; rm -rf /",
+        "$(x)",
+        "--yolo",
+        "@/etc/passwd",
+        "config set a b",
+        "-x",
+        "`id`",
+        "a\nb",
+        "\u202eevil",
+    ]
+    for count, text in enumerate(hostile, 1):
+        rig.say(text)
+        run = rig.until_runs(count)[-1]
+        assert run["text"] == text
+        shape = [word.split("=")[0] for word in run["argv"]]
+        assert shape[:8] == [
+            "launch",
+            "-p",
+            "--mode",
+            "--no-title",
+            "--no-extensions",
+            "--no-pty",
+            "--model",
+            "--session-dir",
+        ]
+        assert shape[8:] in (
+            ["--max-time", "--tools", "--approval-mode"],
+            ["--max-time", "--tools", "--approval-mode", "--resume"],
+        )
+        assert "--model=brainrouter/auto" in run["argv"]
+        assert text not in " ".join(run["argv"])
+    rig.hears(len(hostile))
+
+
+def test_omp_sees_only_what_it_needs_of_the_environment(rig: Rig):
+    rig.ask("hello")
+    seen = set(rig.runs()[0]["env"])
+    assert not seen & {"SECRET_KEY", "DISCORD_TOKEN", "MANIFEST_API_KEY"}
+    assert seen >= {"HOME", "PATH", "PI_CODING_AGENT_DIR"}
+
+
+def test_turns_of_one_channel_are_one_session_and_other_channels_have_their_own(rig: Rig):
+    assert [rig.ask("turns") for _ in range(3)] == ["turn 0", "turn 1", "turn 2"]
+    assert rig.ask("turns", place=rig.elsewhere) == "turn 0"
+
+
+def test_reset_forgets(rig: Rig):
+    rig.ask("turns")
+    assert rig.ask("!br reset") == "Forgotten."
+    assert rig.ask("turns") == "turn 0"
+
+
+def test_questions_wait_for_their_turn_and_keep_their_order(rig: Rig):
+    rig.say("wait go")
+    rig.until_runs(1)
+    rig.say("second")
+    rig.say("third")
+    assert rig.hears(2) == ["Queued, 1 ahead.", "Queued, 2 ahead."]
+    rig.release("go")
+    assert rig.hears(5)[2:] == ["waited for go", "heard: second", "heard: third"]
+
+
+def test_no_more_than_five_wait(rig: Rig):
+    rig.say("wait go")
+    rig.until_runs(1)
+    for number in range(6):
+        rig.say(f"q{number}")
+    assert "this one is not taken" in rig.hears(6)[5]
+    rig.release("go")
+    assert rig.hears(12)[6:] == ["waited for go", *(f"heard: q{n}" for n in range(5))]
+
+
+@pytest.mark.parametrize("how", ["hang", "stubborn", "grandchild"])
+def test_reset_ends_the_whole_process_group(rig: Rig, how: str):
+    rig.say(how)
+    run = rig.until_runs(1)[0]
+    if how == "grandchild":
+        rig.hears(1)  # it answers at once and leaves a child behind
+    assert rig.ask("!br reset").startswith("Forgotten.")
+    eventually(lambda: gone(run["pid"]), 8.0)
+    if run["child"]:
+        eventually(lambda: gone(run["child"]), 8.0)
+
+
+def test_a_question_that_takes_too_long_is_stopped_and_said_so(stage: Stage):
+    with Rig("signal", stage.daemon, timeout_secs=0.5) as rig:
+        assert rig.ask("hang") == "stopped after 0.5 s"
+        assert gone(rig.runs()[0]["pid"])
+        assert rig.ask("hello") == "heard: hello"
+
+
+def test_what_goes_wrong_in_omp_is_told(rig: Rig):
+    assert "something broke: badly" in rig.ask("fail badly")
+    assert "no such model" in rig.ask("error no such model").replace("\\", "")
+    assert "without an answer" in rig.ask("nothing")
+    assert rig.ask("hello") == "heard: hello"
+
+
+def test_a_flood_of_output_is_read_and_not_kept(rig: Rig):
+    assert rig.ask("big 200") == "that was a lot"
+    assert rig.ask("endless-line x") == "after the line"
+
+
+def test_a_session_that_omp_lost_is_begun_anew(rig: Rig):
+    rig.ask("turns")
+    for file in (rig.state / "omp-sessions").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    assert rig.ask("turns") == "turn 0"
+
+
+def test_choices_survive_a_restart(rig: Rig):
+    (rig.work / "sub").mkdir()
+    rig.ask("!br local")
+    rig.ask("!br cd sub")
+    rig.ask("turns")
+    rig.stop()
+    rig.start()
+    assert rig.ask("turns") == "turn 1"
+    run = rig.runs()[-1]
+    assert "--model=brainrouter/local" in run["argv"]
+    assert run["cwd"] == str(rig.work / "sub")
+
+
+def test_a_question_cut_off_by_a_restart_is_owned_up_to(rig: Rig):
+    rig.say("hang")
+    rig.until_runs(1)
+    rig.stop()
+    assert gone(rig.runs()[0]["pid"])
+    rig.start()
+    assert "restarted before I could answer your last question" in rig.hears(1)[0]
+    rig.settle()
+    assert len(rig.runs()) == 1
+
+
+def test_the_same_message_twice_is_answered_once_also_across_restarts(rig: Rig):
+    number = rig.say("hello")
+    rig.hears(1)
+    rig.say("hello", id=number)
+    rig.break_connection()
+    rig.say("hello", id=number)
+    rig.settle()
+    rig.stop()
+    rig.start()
+    rig.say("hello", id=number)
+    rig.settle()
+    assert rig.texts().count("heard: hello") == 1
+    assert len(rig.runs()) == 1
+
+
+def test_messages_and_answers_survive_lost_connections(rig: Rig):
+    for number in range(10):
+        rig.break_connection()
+        rig.say(f"!br mkdir d{number}")
+    rig.hears(10, 40.0)
+    assert rig.texts() == [f"Made /d{n}" for n in range(10)]
+
+
+def test_strangers_get_nothing(rig: Rig):
+    verbs = [
+        "ping",
+        "help",
+        "status",
+        "reset",
+        "list",
+        "ls",
+        "cd x",
+        "mkdir x",
+        "local",
+        "review local",
+        "hello",
+        "?",
+        "..",
+    ]
+    for verb in verbs:
+        rig.say(f"!br {verb}", by="stranger")
+        rig.say(verb, by="stranger")
+    rig.settle()
+    assert rig.texts() == ["pong"]
+    assert rig.runs() == []
+    assert list(rig.work.iterdir()) == []
+    assert rig.status()["sessions"] == 1
+
+
+def test_too_many_questions_are_refused_once(rig: Rig):
+    for number in range(300):
+        rig.say(f"!br mkdir f{number}")
+    rig.hears(31)
+    rig.until_state("connected")
+    assert len(list(rig.work.iterdir())) == 30
+    assert sum("a minute" in text for text in rig.texts()) == 1
+    assert len(rig.texts()) == 31
+
+
+def test_long_answers_come_in_whole_parts_and_longer_ones_as_a_file(rig: Rig):
+    limit = 1500 if rig.discord else 4000
+    rig.say("code 400")
+    rig.hears(2)
+    rig.say("!br status")
+    eventually(lambda: "running" in rig.texts()[-1], 8.0)
+    parts = rig.texts()[:-1]
+    assert all(len(part) <= limit for part in parts)
+    if rig.discord:
+        assert all(part.count("```") == 2 for part in parts)
+    assert [line for part in parts for line in part.splitlines() if line.startswith("value_")] == [
+        f"value_{n} = {n}" for n in range(400)
+    ]
+    before = len(rig.texts())
+    rig.say("lines 4000")
+    whole = "\n".join(f"line {n} of the answer, which goes on for a while" for n in range(4000))
+    assert "as a file" in rig.hears(before + 2)[before + 1]
+    assert rig_file(rig) == whole
+
+
+def rig_file(rig: Rig) -> str:
+    if rig.discord:
+        name, data = rig.discord.sent[-1].files[0]
+        assert name == "answer.md"
+        return data.decode()
+    assert rig.signal is not None
+    head, _, body = rig.signal.sent[-1]["attachments"][0].partition(",")
+    assert head == "data:text/markdown;filename=answer.md;base64"
+    return base64.b64decode(body).decode()
+
+
+def test_a_killed_omp_is_told_and_the_next_question_works(rig: Rig):
+    rig.say("hang")
+    os.kill(rig.until_runs(1)[0]["pid"], signals.SIGKILL)
+    assert "omp failed" in rig.hears(1)[0]
+    assert rig.ask("hello") == "heard: hello"

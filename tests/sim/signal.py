@@ -1,0 +1,211 @@
+"""signal-cli's daemon, as a bridge sees it: JSON-RPC by lines on a Unix socket, or over HTTP with an event stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.sim.loop_thread import LoopThread
+
+ACCOUNT = "+15550000001"
+UUIDS = {"+15550000002": "11111111-2222-4333-8444-555555555555"}
+
+
+class Signal:
+    """Runs on a thread of its own; its methods may be called from any other. Messages wait while nobody listens."""
+
+    def __init__(self, path: Path, *, over_http: bool = False, several: bool = True) -> None:
+        self._thread = LoopThread()
+        self._path = path
+        self._over_http = over_http
+        self._several = several
+        self._clients: set[asyncio.StreamWriter | web.StreamResponse] = set()
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._wrapped = False
+        self._last = 0
+        self.sent: list[dict[str, Any]] = []
+        self.typed: list[dict[str, Any]] = []
+        self.connections = 0
+        self.faults: deque[Any] = deque()
+        self.junk = b""
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.__enter__()
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop(reopen=False)
+        self._thread.__exit__()
+
+    @property
+    def address(self) -> str:
+        return self.url or str(self._path)
+
+    def open(self) -> None:
+        """Listen."""
+        self._thread.run(self._open())
+
+    def drop(self, *, reopen: bool = True) -> None:
+        """End as signal-cli does when it is restarted: every connection closes."""
+        self._thread.run(self._close())
+        if reopen:
+            self.open()
+
+    def says(
+        self, text: str, *, user: str, group: str | None = None, timestamp: int | None = None, **more: Any
+    ) -> int:
+        """Somebody writes; gives the timestamp, which is the message's id."""
+        at = timestamp or max(self._last + 1, int(time.time() * 1000))
+        self._last = max(self._last, at)
+        data: dict[str, Any] = {"timestamp": at, "message": text, "expiresInSeconds": 0, "viewOnce": False}
+        if group is not None:
+            data["groupInfo"] = {"groupId": group, "type": "DELIVER"}
+        self.push(user, at, {"dataMessage": data | more})
+        return at
+
+    def push(self, user: str, at: int, content: dict[str, Any]) -> None:
+        """Hand an envelope to whoever listens, in either shape by turns."""
+        who = {
+            "source": user,
+            "sourceNumber": user,
+            "sourceUuid": UUIDS.get(user),
+            "sourceName": "x",
+            "sourceDevice": 1,
+        }
+        params: dict[str, Any] = {"envelope": {**who, "timestamp": at, **content}, "account": ACCOUNT}
+        self._wrapped = not self._wrapped
+        if self._wrapped and not self._over_http:
+            params = {"subscription": 0, "result": params}
+        self._thread.run(self._push({"jsonrpc": "2.0", "method": "receive", "params": params}))
+
+    async def _open(self) -> None:
+        if self._over_http:
+            app = web.Application(client_max_size=16 << 20)
+            app.router.add_post("/api/v1/rpc", self._post)
+            app.router.add_get("/api/v1/events", self._events)
+            self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+            await self._runner.setup()
+            await web.TCPSite(
+                self._runner, "127.0.0.1", int(self.url.rsplit(":", 1)[1]) if self.url else 0
+            ).start()
+            self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        else:
+            self._path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=16 << 20)
+
+    async def _close(self) -> None:
+        if self._over_http:
+            await self._runner.cleanup()
+        else:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+        for client in self._clients:
+            if isinstance(client, asyncio.StreamWriter):
+                client.close()
+        self._clients.clear()
+
+    async def _push(self, event: dict[str, Any]) -> None:
+        if not self._clients:
+            self._waiting.append(event)
+        for client in list(self._clients):
+            await self._to(client, event)
+
+    async def _to(self, client: asyncio.StreamWriter | web.StreamResponse, event: dict[str, Any]) -> None:
+        raw = json.dumps(event).encode()
+        with contextlib.suppress(ConnectionError):
+            if isinstance(client, asyncio.StreamWriter):
+                client.write(self.junk + raw + b"\n")
+            else:
+                await client.write(b"event:receive\ndata:" + raw + b"\n\n")
+
+    async def _listens(self, client: asyncio.StreamWriter | web.StreamResponse) -> None:
+        self.connections += 1
+        self._clients.add(client)
+        while self._waiting:
+            await self._to(client, self._waiting.popleft())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            while line := await reader.readline():
+                answer = self._answer(line)
+                if answer is None:
+                    writer.close()
+                    break
+                if answer:
+                    writer.write(json.dumps(answer).encode() + b"\n")
+                if b'"subscribeReceive"' in line:
+                    await self._listens(writer)
+        self._clients.discard(writer)
+        writer.close()
+
+    async def _post(self, request: web.Request) -> web.Response:
+        answer = self._answer(await request.read())
+        return web.json_response(answer)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b":\n\n")
+        await self._listens(response)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(0.2)
+                await response.write(b":\n\n")
+        return response
+
+    def _answer(self, line: bytes) -> dict[str, Any] | None:
+        """The reply to one line; {} for silence, None for a connection that breaks."""
+        try:
+            call = json.loads(line)
+        except ValueError:
+            return _error(None, -32700, "Parse error")
+        method, params, number = call["method"], call.get("params", {}), call["id"]
+        if self._several and method != "listAccounts" and params.get("account") != ACCOUNT:
+            return _error(number, -32602, "Method requires valid account parameter")
+        if method == "listAccounts":
+            if not self._several:
+                return _error(number, -32601, "Method not implemented")
+            return _result(number, [{"number": ACCOUNT}])
+        if method == "subscribeReceive":
+            return _error(number, -32601, "Method not implemented") if self._over_http else _result(number, 0)
+        if method == "sendTyping":
+            self.typed.append(params)
+            return _result(number, {})
+        if method == "send":
+            return self._send(number, params)
+        return _error(number, -32601, "Method not implemented")
+
+    def _send(self, number: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+        fault = self.faults.popleft() if self.faults else None
+        if fault == "drop":
+            return None
+        if fault == "silence":
+            return {}
+        if isinstance(fault, int):
+            return _error(number, fault, "Failed to send message")
+        to = (params.get("recipient") or ["group"])[0]
+        row: dict[str, Any] = {"recipientAddress": {"uuid": to, "number": None}, "type": "SUCCESS"}
+        if isinstance(fault, dict):
+            row |= fault
+            if fault.get("in_error"):
+                return _error(number, -1, "Failed to send message", {"response": {"results": [row]}})
+        else:
+            self.sent.append(params)
+        return _result(number, {"timestamp": int(time.time() * 1000), "results": [row]})
+
+
+def _result(number: Any, result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "result": result}
+
+
+def _error(number: Any, code: int, message: str, data: Any = None) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message, "data": data}}
