@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -17,20 +18,33 @@ def stage() -> Iterator[Stage]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def standing(stage: Stage) -> Iterator[dict[str, Rig]]:
+    """A bridge on each platform, for all tests that need no other."""
+    with contextlib.ExitStack() as stack:
+        yield {platform: stack.enter_context(Rig(platform, stage.daemon)) for platform in PLATFORMS}
+
+
+def one(standing: dict[str, Rig], platform: str) -> Rig:
+    rig = standing[platform]
+    if rig.status()["state"] != "connected":
+        rig.stop()
+        rig.start()
+    rig.fresh()
+    return rig
+
+
 @pytest.fixture(params=PLATFORMS)
-def rig(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Rig]:
-    """One bridge, on each platform in turn."""
-    with Rig(request.param, stage.daemon) as made:
-        yield made
+def rig(request: pytest.FixtureRequest, standing: dict[str, Rig]) -> Rig:
+    """The bridge on each platform in turn, with somebody new to write."""
+    return one(standing, request.param)
 
 
 @pytest.fixture
-def discord(stage: Stage) -> Iterator[Rig]:
-    with Rig("discord", stage.daemon) as made:
-        yield made
+def discord(standing: dict[str, Rig]) -> Rig:
+    return one(standing, "discord")
 
 
 @pytest.fixture
-def signal(stage: Stage) -> Iterator[Rig]:
-    with Rig("signal", stage.daemon) as made:
-        yield made
+def signal(standing: dict[str, Rig]) -> Rig:
+    return one(standing, "signal")

@@ -13,17 +13,22 @@ from typing import Any, Self
 
 from brainrouter.bridge.supervise import Bridges, BridgeSetup, DiscordSetup, SignalSetup
 from tests.daemon import Daemon, eventually
-from tests.sim.discord import CHANNEL, DIRECT, OTHER_CHANNEL, TOKEN, Discord, pointed_at
+from tests.sim.discord import CHANNEL, TOKEN, Discord, pointed_at
 from tests.sim.loop_thread import LoopThread
-from tests.sim.signal import ACCOUNT, Signal
+from tests.sim.signal import ACCOUNT, Signal, uuid_of
 
 SIM = Path(__file__).resolve().parents[1] / "sim"
 GROUP = "Z3JvdXAvaWQrLz09"
-PEOPLE = {
-    "discord": {"owner": "1001", "writer": "1002", "stranger": "6666"},
-    "signal": {"owner": "+15550000002", "writer": "+15550000003", "stranger": "+15556666666"},
-}
 PLATFORMS = ("discord", "signal")
+STRANGER = {"discord": "6666", "signal": "+15556666666"}
+PEOPLE = 200
+
+
+def people(platform: str) -> list[str]:
+    """Who may write: one owner for each test, so that no test sees another's conversation."""
+    first = 1000 if platform == "discord" else 15_550_010_000
+    sign = "" if platform == "discord" else "+"
+    return [f"{sign}{first + number}" for number in range(PEOPLE)]
 
 
 class Rig:
@@ -47,6 +52,8 @@ class Rig:
             else None
         )
         self.more = more
+        self.turn = 0
+        self.owner = people(platform)[0]
         self.bridges: Bridges
         self._stack = contextlib.ExitStack()
         self._loop: LoopThread | None = None
@@ -100,29 +107,43 @@ class Rig:
 
     # The platform.
 
+    def fresh(self) -> None:
+        """For the next test: somebody new writes, and nothing is left of what was."""
+        self.turn += 1
+        self.owner = people(self.platform)[self.turn]
+        for kept in (self.discord.sent, self.discord.typed) if self.discord else ():
+            kept.clear()
+        for kept in (self.signal.sent, self.signal.typed) if self.signal else ():
+            kept.clear()
+        for left in self.data.iterdir():
+            left.unlink()
+        for made in self.work.iterdir():
+            shutil.rmtree(made)
+
     @property
     def place(self) -> str:
-        """Where the owner usually writes."""
-        return CHANNEL if self.discord else PEOPLE["signal"]["owner"]
-
-    def who(self, name: str) -> str:
-        return PEOPLE[self.platform].get(name, name)
-
-    def say(self, text: str, *, by: str = "owner", place: str = "", id: str | None = None) -> str:
-        """Somebody writes; gives the message's id."""
-        user = self.who(by)
-        if self.discord is not None:
-            return self.discord.says(text, user=user, channel=place or CHANNEL, id=id)
-        assert self.signal is not None
-        return str(self.signal.says(text, user=user, group=place or None, timestamp=int(id) if id else None))
+        """Where the owner is talked to directly."""
+        return f"5{self.owner}" if self.discord else uuid_of(self.owner) or self.owner
 
     @property
     def elsewhere(self) -> str:
         """Another place where the owner is answered."""
-        return DIRECT if self.discord else GROUP
+        return CHANNEL if self.discord else GROUP
+
+    def say(self, text: str, *, by: str = "", place: str = "", id: str | None = None) -> str:
+        """The owner (or whoever `by` is) writes; gives the message's id."""
+        if self.discord is not None:
+            return self.discord.says(text, user=by or self.owner, channel=place or self.place, id=id)
+        assert self.signal is not None
+        at = int(id) if id else None
+        return str(self.signal.says(text, user=by or self.owner, group=place or None, timestamp=at))
 
     def all_sent(self) -> list[tuple[str, str]]:
-        """Every text that was sent, with where it went."""
+        """Every text that was sent to the owner or to the other place, with where it went."""
+        mine = {self.place, self.elsewhere, "self"}
+        return [(place, text) for place, text in self._sent() if place in mine]
+
+    def _sent(self) -> list[tuple[str, str]]:
         if self.discord is not None:
             return [(sent.channel, sent.text) for sent in list(self.discord.sent)]
         assert self.signal is not None
@@ -189,18 +210,15 @@ class Rig:
         }  # fmt: skip
         setup = BridgeSetup(**{key: self.more.get(key, value) for key, value in shared.items()})
         on = self.platform == "discord"
-        people = [PEOPLE[self.platform][name] for name in ("owner", "writer")]
-        writers = [PEOPLE[self.platform]["writer"]]
+        allowed = self.more.get("people", people(self.platform))
+        writers = allowed[-1:]
         discord = DiscordSetup(
             enabled=on, token=self.more.get("token", f"Bot {TOKEN}"), prefix="!", may_write=writers,
-            allowed_users=self.more.get("people", people), allowed_channels=[CHANNEL],
+            allowed_users=allowed, allowed_channels=[CHANNEL],
         )  # fmt: skip
         signal = SignalSetup(
-            enabled=not on, account=self.more.get("account", ACCOUNT), group_id=GROUP, prefix="!", storage_path=None,
-            llama_swap_url=self.more.get("llama_swap_url"), allowed_numbers=self.more.get("people", [*people, ACCOUNT]),
+            enabled=not on, account=self.more.get("account", ACCOUNT), group_id=self.more.get("group", GROUP), prefix="!", storage_path=None,
+            llama_swap_url=self.more.get("llama_swap_url"), allowed_numbers=[*allowed, *self.more.get("also", [])],
             may_write=writers, rpc=self.signal.address if self.signal else None, spawn=False,
         )  # fmt: skip
         return Bridges(setup, discord, signal, env)
-
-
-__all__ = ["ACCOUNT", "CHANNEL", "DIRECT", "GROUP", "OTHER_CHANNEL", "PLATFORMS", "TOKEN", "Rig"]

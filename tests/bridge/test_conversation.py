@@ -8,7 +8,7 @@ import signal as signals
 
 import pytest
 
-from tests.bridge.rig import Rig
+from tests.bridge.rig import STRANGER, Rig
 from tests.daemon import Stage, eventually
 
 
@@ -61,7 +61,7 @@ def test_the_text_goes_to_stdin_and_the_command_is_made_from_a_template(rig: Rig
             ["--max-time", "--tools", "--approval-mode", "--resume"],
         )
         assert "--model=brainrouter/auto" in run["argv"]
-        assert text not in " ".join(run["argv"])
+        assert text not in run["argv"]
     rig.hears(len(hostile))
 
 
@@ -116,8 +116,8 @@ def test_reset_ends_the_whole_process_group(rig: Rig, how: str):
 
 
 def test_a_question_that_takes_too_long_is_stopped_and_said_so(stage: Stage):
-    with Rig("signal", stage.daemon, timeout_secs=0.5) as rig:
-        assert rig.ask("hang") == "stopped after 0.5 s"
+    with Rig("signal", stage.daemon, timeout_secs=3.0) as rig:
+        assert rig.ask("hang") == "stopped after 3 s"
         assert gone(rig.runs()[0]["pid"])
         assert rig.ask("hello") == "heard: hello"
 
@@ -190,6 +190,7 @@ def test_messages_and_answers_survive_lost_connections(rig: Rig):
 
 
 def test_strangers_get_nothing(rig: Rig):
+    sessions = rig.status()["sessions"]
     verbs = [
         "ping",
         "help",
@@ -206,13 +207,13 @@ def test_strangers_get_nothing(rig: Rig):
         "..",
     ]
     for verb in verbs:
-        rig.say(f"!br {verb}", by="stranger")
-        rig.say(verb, by="stranger")
+        rig.say(f"!br {verb}", by=STRANGER[rig.platform])
+        rig.say(verb, by=STRANGER[rig.platform])
     rig.settle()
     assert rig.texts() == ["pong"]
     assert rig.runs() == []
     assert list(rig.work.iterdir()) == []
-    assert rig.status()["sessions"] == 1
+    assert rig.status()["sessions"] == sessions + 1
 
 
 def test_too_many_questions_are_refused_once(rig: Rig):

@@ -21,7 +21,8 @@ from aiohttp import WSMsgType, web
 from tests.sim.loop_thread import LoopThread
 
 TOKEN = "MTA5.canary.token-that-must-not-show"
-BOT, GUILD, CHANNEL, THREAD, OTHER_CHANNEL, DIRECT = "100", "200", "300", "301", "399", "500"
+# Any other channel is a direct one.
+BOT, GUILD, CHANNEL, THREAD, OTHER_CHANNEL = "100", "200", "300", "301", "399"
 EPOCH_MS = 1_420_070_400_000
 _count = itertools.count()
 
@@ -252,7 +253,7 @@ def message_event(text: str, *, user: str, channel: str, id: str, **more: Any) -
         "timestamp": "2026-01-01T00:00:00+00:00", "tts": False, "mention_everyone": False, "mentions": [],
         "mention_roles": [], "attachments": [], "embeds": [], "pinned": False, "type": 0, "flags": 0, "components": [],
     }  # fmt: skip
-    if channel != DIRECT:
+    if channel in (CHANNEL, THREAD, OTHER_CHANNEL):
         event["guild_id"] = GUILD
         event["member"] = {
             "roles": [],

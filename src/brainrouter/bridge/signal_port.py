@@ -190,17 +190,20 @@ class SignalPort:
         patience = _field(failures[0], "retryAfterSeconds")
         if isinstance(patience, int | float) and 0 <= patience <= MOST_PATIENCE_S:
             return float(patience)
+        if _field(failures[0], "type") == "IDENTITY_FAILURE":
+            raise NotSent(self._distrust(_field(failures[0], "recipientAddress")))
         raise NotSent(f"Signal says {_field(failures[0], 'type')}")
 
-    def _distrust(self, address: Any) -> None:
-        """A safety number changed: maybe somebody else answers there now."""
+    def _distrust(self, address: Any) -> str:
+        """A safety number changed: maybe somebody else answers there now. Gives what the owner should know."""
         names = {str(name) for key in ("uuid", "number") if (name := _field(address, key))}
         self._distrusted |= names
-        self._board.last_error = (
+        said = (
             f"the safety number of {', '.join(sorted(names))} changed; not answered until you have checked it, run "
             "`signal-cli trust -v`, and restarted brainrouter"
         )
-        _log.warning("signal bridge: %s", self._board.last_error)
+        self._board.last_error = said
+        return said
 
     def _who(self) -> dict[str, Any]:
         return {"account": self._account} if self._several else {}

@@ -1,0 +1,158 @@
+"""Signal's own ways: its envelopes, what a send may come back with, both kinds of connection."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from brainrouter.bridge.signal_daemon import command
+from tests.bridge.rig import ACCOUNT, GROUP, Rig
+from tests.daemon import Stage, eventually
+from tests.sim.signal import Signal
+
+
+def sim(rig: Rig) -> Signal:
+    assert rig.signal is not None
+    return rig.signal
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+def test_everyone_in_the_group_is_answered_there_and_nowhere_else(signal: Rig):
+    assert signal.ask("hello", place=GROUP, by="+15558888888") == "heard: hello"
+    assert sim(signal).sent[-1]["groupId"] == GROUP
+    signal.say("hello", by="+15558888888")
+    signal.say("hello", place="b3RoZXI=")
+    signal.settle()
+    assert signal.texts() == ["heard: hello", "pong"]
+
+
+def test_a_note_to_self_is_answered_when_the_own_number_is_listed(stage: Stage):
+    sent = {"message": "hello", "destination": ACCOUNT, "destinationNumber": ACCOUNT}
+    for also, answers in (([ACCOUNT], ["heard: hello"]), ([], [])):
+        with Rig("signal", stage.daemon, also=also) as rig:
+            at = now()
+            sim(rig).push(ACCOUNT, at, {"syncMessage": {"sentMessage": {**sent, "timestamp": at}}})
+            other = {**sent, "destination": "+15557", "destinationNumber": "+15557", "timestamp": at + 1}
+            sim(rig).push(ACCOUNT, at + 1, {"syncMessage": {"sentMessage": other}})
+            if answers:
+                rig.hears(1)
+            rig.settle()
+            assert [text for text in rig.texts() if text != "pong"] == answers
+            assert [sent["noteToSelf"] for sent in sim(rig).sent[: len(answers)]] == [True] * len(answers)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"receiptMessage": {"when": 1}}, {"typingMessage": {"action": "STARTED"}}, {"callMessage": {}}, {},
+     {"dataMessage": {"timestamp": 1, "message": None, "reaction": {"emoji": "x"}}},
+     {"editMessage": {"targetSentTimestamp": 1, "dataMessage": {"timestamp": 2, "message": "hello"}}},
+     {"dataMessage": {"timestamp": "x", "message": 5}}, {"dataMessage": []}],
+)  # fmt: skip
+def test_what_is_no_new_text_is_passed_over(signal: Rig, content: dict[str, object]):
+    sim(signal).push(signal.owner, now(), content)
+    signal.settle()
+    assert signal.texts() == ["pong"]
+
+
+def test_old_messages_that_come_at_the_start_are_not_answered(signal: Rig):
+    sim(signal).says("hello", user=signal.owner, timestamp=now() - 600_000)
+    signal.settle()
+    assert signal.texts() == ["pong"]
+
+
+def test_junk_on_the_line_hurts_nothing(signal: Rig):
+    sim(signal).junk = b"not json\n[]\n" + b"x" * 5_000_000 + b'\n{"jsonrpc":"2.0","id":"999","result":{}}\n'
+    try:
+        assert signal.ask("hello") == "heard: hello"
+    finally:
+        sim(signal).junk = b""
+
+
+def test_an_answer_that_met_a_broken_connection_is_sent_again_once(signal: Rig):
+    sim(signal).faults.append("drop")
+    assert signal.ask("hello") == "heard: hello"
+    signal.settle()
+    assert signal.texts() == ["heard: hello", "pong"]
+
+
+def test_a_rate_limit_is_waited_out(signal: Rig):
+    sim(signal).faults.append({"type": "RATE_LIMIT_FAILURE", "retryAfterSeconds": 0.2})
+    assert signal.ask("hello") == "heard: hello"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [({"type": "UNREGISTERED_FAILURE"}, "UNREGISTERED_FAILURE"), (-1, "refuses"),
+     ({"type": "UNREGISTERED_FAILURE", "in_error": True}, "UNREGISTERED_FAILURE"),
+     ({"type": "RATE_LIMIT_FAILURE", "retryAfterSeconds": 86_400}, "RATE_LIMIT_FAILURE")],
+)  # fmt: skip
+def test_a_send_that_fails_is_reported_and_the_next_question_works(signal: Rig, fault: object, words: str):
+    sim(signal).faults.append(fault)
+    signal.say("hello")
+    eventually(lambda: words in (signal.status()["last_error"] or ""))
+    assert signal.ask("again") == "heard: again"
+
+
+def test_whose_safety_number_changed_is_not_answered_any_more(signal: Rig):
+    sim(signal).faults.append({"type": "IDENTITY_FAILURE"})
+    signal.say("hello")
+    eventually(lambda: "safety number" in (signal.status()["last_error"] or ""))
+    signal.say("again")
+    signal.owner = "+15550010199"
+    signal.settle()
+    assert len(signal.runs()) == 1
+
+
+def test_code_is_shown_in_one_width(signal: Rig):
+    assert signal.ask("code 2") == "Look:\nvalue_0 = 0\nvalue_1 = 1\nThat is it."
+    assert sim(signal).sent[-1]["textStyle"] == ["6:24:MONOSPACE"]
+
+
+@pytest.mark.parametrize(("over_http", "several"), [(True, True), (True, False), (False, False)])
+def test_http_and_a_daemon_of_one_account_do_as_well(stage: Stage, over_http: bool, several: bool):
+    with Rig("signal", stage.daemon, over_http=over_http, several=several) as rig:
+        assert rig.ask("hello") == "heard: hello"
+        assert all(("account" in sent) == several for sent in sim(rig).sent)
+        rig.break_connection()
+        rig.say("again")
+        assert rig.hears(2, 20.0)[1] == "heard: again"
+
+
+def test_a_signal_cli_that_is_not_there_yet_is_waited_for(stage: Stage):
+    rig = Rig("signal", stage.daemon)
+    rig.start(wait=False)
+    try:
+        detail = rig.until_state("reconnecting")["detail"]
+        assert "daemon --socket` running?" in detail
+        with sim(rig):
+            rig.until_state("connected")
+            assert rig.ask("hello") == "heard: hello"
+    finally:
+        rig.stop()
+
+
+def test_an_unknown_account_and_an_empty_list_end_the_bridge_with_what_to_do(stage: Stage):
+    for more, words in (
+        ({"account": "+15559"}, "register or link it first"),
+        ({"account": None}, "bridge.signal.account is not set"),
+        ({"people": [], "group": None}, "add your number (+...) to bridge.signal.allowed_numbers"),
+    ):
+        rig = Rig("signal", stage.daemon, **more)
+        with sim(rig):
+            rig.start(wait=False)
+            try:
+                assert words in rig.until_state("failed")["detail"]
+            finally:
+                rig.stop()
+
+
+def test_our_own_signal_cli_is_started_so_that_messages_wait():
+    argv = command("+1555", "/data/signal", Path("/run/x"))
+    assert argv == [
+        "signal-cli", "-d", "/data/signal", "-a", "+1555", "daemon", "--socket", "/run/x", "--receive-mode", "manual",
+    ]  # fmt: skip
