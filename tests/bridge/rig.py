@@ -110,10 +110,12 @@ class Rig:
     def fresh(self) -> None:
         """For the next test: somebody new writes, and nothing is left of what was."""
         self.turn += 1
+        for board in self.bridges.boards.values():
+            board.last_error = None
         self.owner = people(self.platform)[self.turn]
         for kept in (self.discord.sent, self.discord.typed) if self.discord else ():
             kept.clear()
-        for kept in (self.signal.sent, self.signal.typed) if self.signal else ():
+        for kept in (self.signal.sent, self.signal.typed, self.signal.faults) if self.signal else ():
             kept.clear()
         for left in self.data.iterdir():
             left.unlink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.bridge.rig import CHANNEL, Rig
+from tests.bridge.rig import CHANNEL, Rig, people
 from tests.daemon import Stage, eventually
-from tests.sim.discord import OTHER_CHANNEL, THREAD, TOKEN, Discord, snowflake
+from tests.sim.discord import OTHER_CHANNEL, THREAD, TOKEN, Discord, pointed_at, snowflake
 
 
 def sim(rig: Rig) -> Discord:
@@ -95,14 +97,12 @@ def test_messages_without_text_say_which_box_to_tick(discord: Rig):
     assert discord.texts() == []
 
 
-def failing(stage: Stage, **more: object) -> str:
+def failing(stage: Stage, **more: Any) -> str:
     """What a bridge says that cannot start."""
     rig = Rig("discord", stage.daemon, **more)
     refuse = more.get("close")
     with sim(rig) as discord:
         discord.refuse_identify = refuse if isinstance(refuse, int) else None
-        from tests.sim.discord import pointed_at
-
         with pointed_at(discord.port):
             rig.start(wait=False)
             try:
@@ -124,8 +124,6 @@ def test_a_wrong_token_an_intent_that_is_off_and_an_empty_list_end_the_bridge_wi
 
 
 def test_only_who_may_write_gets_more_than_reading_tools(discord: Rig):
-    from tests.bridge.rig import people
-
     discord.ask("hello")
     assert "--tools=read,grep,glob" in discord.runs()[0]["argv"]
     discord.ask("hello", by=people("discord")[-1])

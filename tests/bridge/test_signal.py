@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,11 +138,12 @@ def test_a_signal_cli_that_is_not_there_yet_is_waited_for(stage: Stage):
 
 
 def test_an_unknown_account_and_an_empty_list_end_the_bridge_with_what_to_do(stage: Stage):
-    for more, words in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"account": "+15559"}, "register or link it first"),
         ({"account": None}, "bridge.signal.account is not set"),
         ({"people": [], "group": None}, "add your number (+...) to bridge.signal.allowed_numbers"),
-    ):
+    ]
+    for more, words in cases:
         rig = Rig("signal", stage.daemon, **more)
         with sim(rig):
             rig.start(wait=False)

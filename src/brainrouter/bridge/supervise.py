@@ -88,7 +88,7 @@ class Bridges:
         self._env = env
         self._home = Path(env.get("HOME") or "~").expanduser()
         self._folder = self._home / ".local" / "share" / "omp-bridge"
-        self._boards: dict[Platform, Board] = {"discord": Board(), "signal": Board()}
+        self.boards: dict[Platform, Board] = {"discord": Board(), "signal": Board()}
         self._states: dict[Platform, State] = {}
 
     def reports(self) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -105,10 +105,10 @@ class Bridges:
 
     def _report(self, platform: Platform) -> dict[str, Any]:
         state = self._states.get(platform)
-        return self._boards[platform].shown(len(state.sessions()) if state else 0)
+        return self.boards[platform].shown(len(state.sessions()) if state else 0)
 
     async def _keep_up(self, platform: Platform, base_url: str, socket_path: Path) -> None:
-        board = self._boards[platform]
+        board = self.boards[platform]
         tries = 0
         while True:
             began = asyncio.get_running_loop().time()
@@ -129,7 +129,7 @@ class Bridges:
             await asyncio.sleep(AGAIN_S[min(tries, len(AGAIN_S)) - 1])
 
     async def _once(self, platform: Platform, base_url: str, socket_path: Path) -> None:
-        board = self._boards[platform]
+        board = self.boards[platform]
         port, prefix, may_write, list_url = await self._port(platform, board)
         omp = Omp(
             self._setup.omp_path,
