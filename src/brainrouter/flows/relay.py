@@ -89,17 +89,27 @@ class Relay:
         )
         failure = Failure(kinds.BUSY, "neither a cloud nor a local model is configured", status=503)
         attempt = attempts[0] if attempts else None
+        overflow: Failure | None = None
         while attempt is not None:
             try:
-                return await self._try(ask, intent, attempt, running)
+                return await self._try(ask, intent, attempt, running, overflow)
             except Failure as found:
                 failure = found
                 self._recorder.attempt_failed(running, attempt, found)
-                attempt = next_after(attempts, attempt, found)
+                following = next_after(attempts, attempt, found)
+                # Nobody else can take it: once more, with old tool results left out.
+                cut = (
+                    following is None
+                    and overflow is None
+                    and attempt.side == "local"
+                    and found.window is not None
+                )
+                overflow = found if cut else None
+                attempt = attempt if cut else following
         raise failure
 
     async def _try(
-        self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight
+        self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight, overflow: Failure | None
     ) -> WholeAnswer | Running:
         side = self._admit(attempt)
         self._recorder.trying(running, attempt)
@@ -107,7 +117,7 @@ class Relay:
         try:
             if side.ready is not None:
                 await side.ready()
-            out = self._outgoing(ask, intent, attempt, side)
+            out = self._outgoing(ask, attempt, side, overflow)
             if out.saving is not None:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
@@ -145,11 +155,17 @@ class Relay:
         self._live.breakers[attempt.breaker] = breakers.sent(state, now)
         return side
 
-    def _outgoing(self, ask: Ask, intent: Intent, attempt: Attempt, side: Side) -> Outgoing:
+    def _outgoing(self, ask: Ask, attempt: Attempt, side: Side, overflow: Failure | None) -> Outgoing:
         if attempt.side == "local":
             vision = self._live.sees(attempt.model)
             return to_local(
-                ask, attempt, side.key, self._lean_override(), vision=vision, slimming=self._slimming
+                ask,
+                attempt,
+                side.key,
+                self._lean_override(),
+                vision=vision,
+                slimming=self._slimming,
+                overflow=overflow,
             )
         return to_cloud(ask, attempt, side.key, self._cloud_speaks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from brainrouter.policy import adapt
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
+from brainrouter.policy.lean.fit import trimmed
 from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.plan import Attempt
@@ -96,11 +97,14 @@ def to_local(
     *,
     vision: bool = True,
     slimming: int = 1,
+    overflow: Failure | None = None,
 ) -> Outgoing:
     """The request as a local model should get it: roles adapted, a harness' prose replaced, tools slimmed.
 
-    A model without `vision` is told of images in place of being shown them. Raises Failure for messages that pass as
-    bytes but cannot be taken apart (nested to the very limit) or said in chat completions.
+    A model without `vision` is told of images in place of being shown them. `overflow` is the server's refusal of the
+    same request as too long: old tool results are left out then; where that is not enough, it is raised again.
+    Raises Failure for messages that pass as bytes but cannot be taken apart (nested to the very limit) or said in
+    chat completions.
     """
     headers = [(b"accept", b"application/json"), *_always(key)]
     if key:
@@ -113,11 +117,14 @@ def to_local(
         offered = translated.fields.get("tools") if translated else _tools_of(ask)
         turn = lean_turn(messages, readable(offered), lean_override, slimming=slimming)
         messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
+        saving = turn.saving
+        if overflow is not None:
+            messages, saving = _fitted(messages, saving, overflow)
         tools = {"tools": turn.tools} if turn.tools else {}
         body = _local_body(ask, translated, attempt.model, messages, tools)
     except RecursionError:
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
-    return Outgoing(PATHS["chat"], headers, body, "chat", translated, turn.saving)
+    return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving)
 
 
 def _local_body(
@@ -135,6 +142,16 @@ def _local_body(
     if ask.stream:
         changes["stream_options"] = {**_options(ask), "include_usage": True}
     return with_fields(ask.body, **changes)
+
+
+def _fitted(
+    messages: list[adapt.Message], saving: Saving, overflow: Failure
+) -> tuple[list[adapt.Message], Saving]:
+    found = trimmed(messages, *overflow.window) if overflow.window else None
+    if found is None:
+        raise overflow
+    words = f"{found[1]} old tool results left out: the window is full"
+    return found[0], replace(saving, note="; ".join(filter(None, (saving.note, words))))
 
 
 def _tools_of(ask: Ask) -> Any:

@@ -1,0 +1,43 @@
+"""The oldest tool results left out, for a conversation that the server has refused as too long. Pure."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from brainrouter.policy.adapt import Message, text_of
+from brainrouter.wire.token_estimate import text_tokens
+
+# It is cut by quarters of the window, so that the next turns are cut at the same place and their prefix still stands.
+STEPS = 4
+ANSWER = 1_024
+LATEST = 2  # results that are never cut: what the model is working on
+MARKER = "[an old result of {} characters was left out here: the window is full. Call the tool again if you need it.]"
+
+
+def trimmed(messages: list[Message], asked: int, fits: int) -> tuple[list[Message], int] | None:
+    """The conversation made to fit, and how many results were left out; None where that is not enough.
+
+    `asked` and `fits` are tokens as the server counted them. Only the content of tool messages is cut: every call
+    keeps its answer, and nothing that a person wrote is touched.
+    """
+    scale = asked / max(1.0, text_tokens(msgspec.json.encode(messages)))
+    room = fits - min(ANSWER, fits // STEPS)
+    step = max(1, fits // STEPS)
+    goal = min(math.ceil((asked - room) / step) * step, asked)
+    results = [at for at, message in enumerate(messages) if message.get("role") == "tool"]
+    cut: dict[int, Message] = {}
+    gained = 0.0
+    for at in results[:-LATEST]:
+        if gained >= goal:
+            break
+        content = text_of(messages[at].get("content"))
+        marker = MARKER.format(len(content))
+        gain = text_tokens(content.encode("utf-8", "replace")) - text_tokens(marker.encode())
+        if gain > 0:
+            cut[at] = {**messages[at], "content": marker}
+            gained += gain * scale
+    if not cut or gained < asked - room:
+        return None
+    return [cut.get(at, message) for at, message in enumerate(messages)], len(cut)
