@@ -11,9 +11,9 @@ from msgspec import Raw
 
 Tool = dict[str, Any]
 
-WORDS_MAX = 280  # of a tool's description
-CODE_WORDS_MAX = 1_600  # where what to write is a program
-PARAMETER_MAX = 100
+WORDS_MAX = 200  # of a tool's description
+CODE_WORDS_MAX = 1_200  # where what to write is a program
+PARAMETER_MAX = 70
 # Of a tool with such a parameter the description is the manual of a language: without it nobody can call the tool.
 _LANGUAGE = frozenset(("input", "patch"))
 _CODE = frozenset(("code", "script"))
