@@ -8,12 +8,14 @@ import numpy as np
 
 from brainrouter.adapters.heads_file import load_heads
 from brainrouter.brain import cascade
+from brainrouter.brain.heads import Score
 from brainrouter.brain.session import IDLE_S, Sessions
 from brainrouter.brain.transcript import Step, Transcript
 from brainrouter.brain.turn_kind import TurnKind
 from brainrouter.brain.verdict import Verdict
 
 HEADS = load_heads()
+SCORES: dict[str, Score | None] = {}
 ASKS = (
     "fix the typo in the readme", "find the race in the scheduler and remove it", "run the tests", "yes", "continue",
     "design a sync protocol for offline clients", "rename foo to bar", "that's still broken", "add a flag --json",
@@ -53,7 +55,7 @@ def test_no_tool_pair_is_split_in_ten_thousand_turns_but_by_an_escalation_that_s
         question = cascade.Question(
             kind, Transcript(tuple(talk.steps[-60:]), len(talk.steps), 1), text, (), talk.tokens
         )
-        verdict = cascade.decide(question, session, here, cascade.score(HEADS, question))
+        verdict = cascade.decide(question, session, here, _score(question))
         turns += 1
         sides.add(verdict.route)
         if kind == "continuation" and talk.pending is not None and verdict.route != talk.pending:
@@ -73,6 +75,13 @@ def test_no_tool_pair_is_split_in_ten_thousand_turns_but_by_an_escalation_that_s
     assert (
         split - escalated < 10
     )  # what is left outgrew the window in the middle of its loop: there is no other way
+
+
+def _score(question: cascade.Question) -> Score | None:
+    """The same words are asked thousands of times."""
+    if question.text not in SCORES:
+        SCORES[question.text] = cascade.score(HEADS, question)
+    return SCORES[question.text]
 
 
 def _next(talk: Talk, chance: np.random.Generator) -> TurnKind:

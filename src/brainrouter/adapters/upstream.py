@@ -26,6 +26,7 @@ from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import Facts, facts_of
 
+HELD_MAX_BYTES = 32 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 ERROR_MAX_BYTES = 256 * 1024
 ERROR_BODY_S = 10.0
@@ -79,8 +80,13 @@ class Upstream:
         answer = self._checked(response.status, headers, body, out.dialect)
         return answer if inward is None else self._translated(answer, inward)
 
-    async def stream(self, out: Outgoing, inward: Inward | None = None) -> LiveStream:
-        """Open a stream and wait for its first real event. Raises Failure; the caller must close what it gets."""
+    async def stream(
+        self, out: Outgoing, inward: Inward | None = None, peek: Peek | None = None
+    ) -> LiveStream:
+        """Open a stream and wait for its first real event. Raises Failure; the caller must close what it gets.
+
+        `peek` is shown what is held so far: it raises the Failure that it is, or says whether more must be seen.
+        """
         first_byte_s = self.timeouts.first_byte_s
         response: Response | None = None
         try:
@@ -89,6 +95,8 @@ class Upstream:
                 headers = await self._accepted(response)
                 live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
+                if peek is not None:
+                    await live.hold(peek)
                 return live
         except TimeoutError:
             _close(response)
@@ -224,6 +232,9 @@ class _Piece:
             self._sink.write(told)
 
 
+Peek = Callable[[bytes], bool]
+
+
 class LiveStream:
     """A stream that has begun: what was held back until that was known, and the rest as it comes."""
 
@@ -263,6 +274,18 @@ class LiveStream:
             raise failure or Failure(
                 kinds.EMPTY_ANSWER, f"the {self._side} side ended the stream without an answer"
             )
+
+    async def hold(self, peek: Peek) -> None:
+        """Keep holding while `peek` has to see more, up to a bound. Raises what it raises."""
+        watch = self.watch
+        while peek(b"".join(self._held)) and sum(map(len, self._held)) < HELD_MAX_BYTES:
+            data = await self._chunk()
+            self._held.append(watch.feed(self._decoded(data)) if data else watch.end())
+            failure = failure_in_stream(None, watch)
+            if failure:
+                raise failure
+            if not data:
+                return
 
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""

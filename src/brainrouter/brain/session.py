@@ -84,6 +84,10 @@ class Sessions:
     def __iter__(self) -> Iterator[tuple[str, Session]]:
         return iter(self._held.items())
 
+    def forget(self, key: str) -> None:
+        """Drop a session, if there is one of that key."""
+        self._held.pop(key, None)
+
     def get(self, key: str, now: float) -> Session:
         """The session of that key; a new one when there is none, a rested one when it was idle for long."""
         found = self._held.get(key)

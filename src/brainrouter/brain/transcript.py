@@ -49,6 +49,11 @@ class Transcript:
         return bool(self.steps) and self.steps[-1].kind == "result"
 
     @property
+    def first(self) -> bool:
+        """Whether no model has said or done anything yet."""
+        return all(step.kind == "user" for step in self.steps)
+
+    @property
     def user_text(self) -> str:
         """What the user last said, of what was read."""
         return next((step.text for step in reversed(self.steps) if step.kind == "user"), "")

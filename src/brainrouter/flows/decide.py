@@ -70,7 +70,10 @@ class Decider:
             return self._asked_for_cloud(ask, intent, started)
         try:
             question = self.question(ask)
-            session = self.sessions.get(session_key(ask, question.talk), time.monotonic())
+            key = session_key(ask, question.talk)
+            if ask.session is None and question.talk.first:
+                self.sessions.forget(key)  # another conversation that begins with the same words
+            session = self.sessions.get(key, time.monotonic())
             verdict = self.settle(question, session, intent, private)
         except Exception:  # the request must be answered, whatever its shape made of us
             _log.exception("the decision failed; the request goes to the cloud")

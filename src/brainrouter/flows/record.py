@@ -10,6 +10,7 @@ from brainrouter.adapters.upstream import LiveStream, Whole
 from brainrouter.brain.turn_kind import HOUSEKEEPING
 from brainrouter.brain.verdict import Verdict
 from brainrouter.live import InFlight, Live
+from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.lean.turn import Saving
 from brainrouter.policy.plan import Attempt
@@ -79,6 +80,14 @@ class Recorder:
 
     def attempt_failed(self, running: InFlight, attempt: Attempt, failure: Failure) -> None:
         running.event.attempts.append(f"{self._names[attempt.side]} {attempt.model}: {failure}")
+        if failure.kind is kinds.UNFIT_ANSWER:
+            self._escalated(running, failure.message)
+
+    def _escalated(self, running: InFlight, why: str) -> None:
+        """A local answer was unfit and the cloud answers in its stead: so it does until a safe point."""
+        running.event.escalation = why
+        if running.session is not None:
+            running.session.latch(why)
 
     def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream) -> None:
         _landed(running, attempt)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
 from brainrouter.brain.verdict import Verdict
+from brainrouter.flows.fitness import Fitness
 from brainrouter.flows.record import Recorder
 from brainrouter.live import InFlight, Live
 from brainrouter.policy import breaker as breakers
@@ -92,7 +93,8 @@ class Relay:
         overflow: Failure | None = None
         while attempt is not None:
             try:
-                return await self._try(ask, intent, attempt, running, overflow)
+                picky = any(later.side == "cloud" for later in attempts[attempts.index(attempt) + 1 :])
+                return await self._try(ask, intent, attempt, running, overflow, picky=picky)
             except Failure as found:
                 failure = found
                 self._recorder.attempt_failed(running, attempt, found)
@@ -109,8 +111,16 @@ class Relay:
         raise failure
 
     async def _try(
-        self, ask: Ask, intent: Intent, attempt: Attempt, running: InFlight, overflow: Failure | None
+        self,
+        ask: Ask,
+        intent: Intent,
+        attempt: Attempt,
+        running: InFlight,
+        overflow: Failure | None,
+        *,
+        picky: bool,
     ) -> WholeAnswer | Running:
+        """One attempt. A `picky` one to a local model fails when its answer is unfit, while another may follow."""
         side = self._admit(attempt)
         self._recorder.trying(running, attempt)
         settled = False
@@ -121,13 +131,16 @@ class Relay:
             if out.saving is not None:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
+            peek = Fitness(out) if picky and attempt.side == "local" else None
             if not ask.stream:
                 whole = await side.upstream.whole(out, back)
+                if peek is not None:
+                    peek.whole(whole)
                 self._succeeded(attempt)
                 settled = True
                 self._recorder.whole(running, attempt, whole)
                 return WholeAnswer(whole, explain(running, attempt))
-            stream = await side.upstream.stream(out, back)
+            stream = await side.upstream.stream(out, back, peek)
             settled = True
             self._recorder.begun(running, attempt, stream)
             return Running(self, ask, attempt, stream, running)

@@ -39,6 +39,7 @@ REFUSED = Kind("refused", falls_back=False, trips=False, status=400)
 NOT_TRANSLATABLE = Kind("not_translatable", falls_back=True, trips=False, status=400)
 UNKNOWN_MODEL = Kind("unknown_model", falls_back=True, trips=False, status=404)
 UPSTREAM_ERROR = Kind("upstream_error", falls_back=True, trips=True, status=502)
+UNFIT_ANSWER = Kind("unfit_answer", falls_back=True, trips=False, status=502)
 BREAKER_OPEN = Kind("breaker_open", falls_back=True, trips=False, status=503)
 BUSY = Kind("busy", falls_back=True, trips=False, status=503)
 
