@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -153,7 +154,7 @@ def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
         before, after = _text(messages), _text(lean.messages)
         items = {
             "project instructions": RULES.strip(), "request": PROMPT, "MCP instructions": INSTRUCTIONS.split("\n")[0],
-            "day": "2026-11-23", "platform": "linux",
+            "day": _day(before), "platform": "linux",
         }  # fmt: skip
         missing += [name for name, item in items.items() if item in before and item not in after]
         if {_name(tool) for tool in tools} != {_name(tool) for tool in lean.tools or []}:
@@ -166,6 +167,12 @@ def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
         whole += after[: len(before)] == before
     said = "all kept" if not missing else "**lost: " + ", ".join(sorted(set(missing))) + "**"
     return [said, str(len(leans)), f"{whole} of {len(leans) - 1}"]
+
+
+def _day(text: str) -> str:
+    """The first date that a client tells, in either of the two forms that they use."""
+    found = re.search(r"\b20\d\d-\d\d-\d\d\b|\b[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d 20\d\d\b", text)
+    return found.group() if found else ""
 
 
 def _served(found: Measured) -> list[str]:
@@ -230,7 +237,8 @@ omp adds its MCP servers to the system prompt once they are up, after its first 
 ## What the server makes of it
 
 The embedded model (SmolLM2-135M) on llama.cpp's own server, one thread of a machine with much other work: only the
-relations mean anything. Its template shows the model no tools, so these are prompts alone. *Read from cache* is
+relations mean anything. Its template shows the model no tools, so these are prompts alone; a client whose session this
+machine had no time for is missing. *Read from cache* is
 `timings.cache_n` of all prompt tokens from the second turn to the last. Times are to the first token. *Before* was asked
 only where it is short enough to wait for.
 
