@@ -203,7 +203,7 @@ class Rig:
 
     def _build(self) -> Bridges:
         env = {
-            "HOME": str(self.home), "PATH": f"{SIM}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.data),
+            "HOME": str(self.home), "PATH": f"{self.more.get('path', SIM)}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.data),
             "XDG_RUNTIME_DIR": str(self.home), "LANG": "C.UTF-8", "SECRET_KEY": "canary-env", "DISCORD_TOKEN": TOKEN,
         }  # fmt: skip
         shared: dict[str, Any] = {
