@@ -26,7 +26,7 @@ def test_a_question_is_answered_and_seen_to_be_worked_on(rig: Rig):
     assert rig.ask("hello there") == "heard: hello there"
     assert rig.ask("!br what is this?") == "heard: what is this?"
     typed = rig.discord.typed if rig.discord else rig.signal.typed if rig.signal else []
-    assert len(typed) == 2
+    assert len([where for where in typed if rig.place in str(where)]) == 2
 
 
 def test_the_text_goes_to_stdin_and_the_command_is_made_from_a_template(rig: Rig):
@@ -73,6 +73,7 @@ def test_omp_sees_only_what_it_needs_of_the_environment(rig: Rig):
 
 
 def test_turns_of_one_channel_are_one_session_and_other_channels_have_their_own(rig: Rig):
+    rig.ask("!br reset", place=rig.elsewhere)  # that place is not this test's alone
     assert [rig.ask("turns") for _ in range(3)] == ["turn 0", "turn 1", "turn 2"]
     assert rig.ask("turns", place=rig.elsewhere) == "turn 0"
 
