@@ -134,5 +134,6 @@ def test_a_heavy_system_prompt_goes_lean_to_the_local_side_and_whole_to_the_clou
         assert daemon.chat(name, messages=talk).status == 200
     lean = llama_swap.requests()[-1]["body"]["messages"][0]["content"]
     assert len(lean) < 4000
-    assert lean.endswith("# Environment\nWorking directory: /p\n")
+    assert lean.startswith("You are a coding agent")
+    assert lean.endswith("Working directory: /p")
     assert manifest.requests()[-1]["body"]["messages"] == talk

@@ -14,6 +14,7 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.lean.fit import trimmed
 from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import Saving, lean_turn
+from brainrouter.policy.model_name import PREFIX
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
@@ -101,6 +102,7 @@ def to_local(
 ) -> Outgoing:
     """The request as a local model should get it: roles adapted, a harness' prose replaced, tools slimmed.
 
+    Where `local` was asked for by name, the heavy prompt of a program nobody knows is replaced, too.
     A model without `vision` is told of images in place of being shown them. `overflow` is the server's refusal of the
     same request as too long: old tool results are left out then; where that is not enough, it is raised again.
     Raises Failure for messages that pass as bytes but cannot be taken apart (nested to the very limit) or said in
@@ -115,7 +117,13 @@ def to_local(
     try:
         messages = translated.messages if translated else _MESSAGES.decode(ask.body["messages"])
         offered = translated.fields.get("tools") if translated else _tools_of(ask)
-        turn = lean_turn(messages, readable(offered), lean_override, slimming=slimming)
+        turn = lean_turn(
+            messages,
+            readable(offered),
+            lean_override,
+            slimming=slimming,
+            unknown_too=ask.model.removeprefix(PREFIX) == "local",
+        )
         messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
         saving = turn.saving
         if overflow is not None:

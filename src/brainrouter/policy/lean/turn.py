@@ -15,9 +15,13 @@ from brainrouter.policy.lean.prompt import lean_prompt
 from brainrouter.policy.lean.prune import prune
 from brainrouter.policy.lean.stable import steady
 from brainrouter.policy.lean.tools import Tool, in_order, slim
+from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.token_estimate import text_tokens
 
 HEAVY_CHARS = 3_000  # of known prose, from which our own text in its place is a gain
+HEAVY_UNKNOWN_CHARS = (
+    6_000  # of a system prompt nobody knows, from which `model=local` is worth what it drops
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def lean_turn(
     override: str | None = None,
     *,
     slimming: int = 1,
+    unknown_too: bool = False,
     known: frozenset[bytes] = KNOWN,
 ) -> LeanTurn:
     """A turn as a local model should get it. `tools` are chat functions with decoded schemas, `known` the fingerprints
@@ -53,10 +58,15 @@ def lean_turn(
     user's `override`) comes; otherwise only what changes from request to request goes. What is done is settled by the
     opening alone, and every later message is worked on by itself: so what was sent at one turn is the beginning of
     what is sent at the next.
+
+    With `unknown_too` a heavy system prompt of a program that is not known goes as well, but for its marked parts
+    (instructions, environment): that is what asking for `local` means.
     """
     held = [new for message in messages if (new := changed(message, steady)) is not None]
     offered = None if tools is None else slim(tools) if slimming else in_order(tools)
     leaner, note = _replaced(held, offered or [], override, known)
+    if leaner is held and unknown_too and not note:
+        leaner, note = _replaced_unknown(held, offered or [], override)
     before, after = _tokens(messages, tools), _tokens(leaner, offered)
     return LeanTurn(leaner, offered, Saving(before, after, note))
 
@@ -82,6 +92,24 @@ def _replaced(
     if gone:
         return messages, f"prompt left whole: {gone}"
     return [*opening, *_pruned(messages[first:], known)], ""
+
+
+def _replaced_unknown(
+    messages: list[Message], tools: list[Tool], override: str | None
+) -> tuple[list[Message], str]:
+    head = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))
+    texts = [text_of(message.get("content")) for message in messages[:head]]
+    if sum(map(len, texts)) < HEAVY_UNKNOWN_CHARS:
+        return messages, ""
+    kept = [text[start:end] for text in texts for start, end in zones(text)]
+    content = "\n\n".join([lean_prompt(tools, override), *kept])
+    gone = lost(texts, content)
+    if gone:
+        return messages, f"prompt left whole: {gone}"
+    return [
+        {"role": "system", "content": content},
+        *messages[head:],
+    ], "the prompt of an unknown program was replaced"
 
 
 def _pruned(messages: Sequence[Message], known: frozenset[bytes]) -> list[Message]:
