@@ -110,5 +110,9 @@ def test_what_the_caller_did_wrong_is_never_counted_against_an_upstream() -> Non
         "busy",
         "not_translatable",
     }
-    assert {kind.name for kind in KINDS if not kind.trips} == innocent | {"total_timeout"}
+    assert {kind.name for kind in KINDS if not kind.trips} == innocent | {
+        "total_timeout",
+        "rate_limited",
+        "unfit_answer",
+    }
     assert {kind.name for kind in KINDS if not kind.falls_back} == {"refused", "context_too_long"}
