@@ -120,9 +120,9 @@ class BreakerRules(RuleBasedStateMachine):
         self.in_a_row += 1
         self.probe = None
         if retry is not None:
-            self.open_until = self.now + min(max(retry, 0.0), 300.0)
+            self.open_until = max(self.now + min(max(retry, 0.0), 300.0), self.open_until or 0.0)
         elif self.in_a_row >= 3 or self.open_until is not None:
-            self.open_until = self.now + 60.0
+            self.open_until = max(self.now + 60.0, self.open_until or 0.0)
 
     @rule()
     def the_client_leaves(self) -> None:

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from brainrouter.policy import failure as kinds
-from brainrouter.policy.failure import Failure, Kind
-from brainrouter.policy.plan import Attempt, Backends, next_after, plan
+from brainrouter.policy.failure import CONTEXT_TOO_LONG, UNREACHABLE, Failure, Kind
+from brainrouter.policy.plan import Attempt, Backends, next_after, plan, worth_telling
 from brainrouter.wire.ask import Route
 
 KINDS = [value for value in vars(kinds).values() if isinstance(value, Kind)]
@@ -116,3 +116,12 @@ def test_what_the_caller_did_wrong_is_never_counted_against_an_upstream() -> Non
         "unfit_answer",
     }
     assert {kind.name for kind in KINDS if not kind.falls_back} == {"refused", "context_too_long"}
+
+
+def test_an_overflow_of_the_stand_in_does_not_hide_that_the_cloud_failed() -> None:
+    cloud, local = Attempt("cloud", "auto"), Attempt("local", "small", "cloud failed")
+    outage, overflow = Failure(UNREACHABLE, "away"), Failure(CONTEXT_TOO_LONG, "too long")
+    assert worth_telling(None, outage, cloud) is outage
+    assert worth_telling(outage, overflow, local) is outage
+    assert worth_telling(None, overflow, local) is overflow
+    assert worth_telling(overflow, outage, cloud) is outage

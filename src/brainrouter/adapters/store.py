@@ -21,6 +21,7 @@ SCHEMA_VERSION = 2
 WAITING_MAX = 10_000
 JOBS_MAX = 1_000
 KEPT_DAYS = 30
+PRUNE_EVERY_S = 3600.0
 
 _SCHEMA = """
 create table if not exists events (
@@ -116,6 +117,7 @@ class EventStore:
 
     def _write(self) -> None:
         database: sqlite3.Connection | None = None
+        pruned = time.monotonic()
         while not self._over or self._waiting or self._jobs:
             self._wake.wait()
             self._wake.clear()
@@ -127,11 +129,16 @@ class EventStore:
                 batch = []
                 for job in jobs:
                     job.do(database)
+                if time.monotonic() - pruned > PRUNE_EVERY_S:
+                    _prune(database)
+                    pruned = time.monotonic()
                 self.problem = None
             except Exception as error:  # whatever it is, this thread must go on
                 self._trouble(error, len(batch), jobs)
                 _close(database)
                 database = None
+                if is_damage(error):
+                    _lay_aside(self.path)
         _close(database)
 
     def _trouble(self, error: Exception, lost: int, jobs: list[Job[Any]]) -> None:
@@ -143,17 +150,31 @@ class EventStore:
         self.problem = str(error)
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file itself is bad, and not that it is locked, full or newer than we are."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.OperationalError | sqlite3.IntegrityError | sqlite3.ProgrammingError
+    )
+
+
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return _prepared(path)
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if not is_damage(error):
             raise
-        aside = path.with_name(f"{path.name}.broken-{int(time.time())}")
-        path.rename(aside)
-        _log.warning("the database was damaged; it now lies at %s and a new one was begun", aside)
+        _lay_aside(path)
         return _prepared(path)
+
+
+def _lay_aside(path: Path) -> None:
+    """Move a damaged database away, with its journal: never deleted, since somebody may want to look."""
+    aside = path.with_name(f"{path.name}.broken-{int(time.time())}")
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    _log.warning("the database was damaged; it now lies at %s and a new one was begun", aside)
 
 
 def _prepared(path: Path) -> sqlite3.Connection:
@@ -166,10 +187,14 @@ def _prepared(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError(f"{path} was written by a newer brainrouter (schema {version})")
     database.executescript(_SCHEMA)
     database.execute(f"pragma user_version={SCHEMA_VERSION}")
+    _prune(database)
+    return database
+
+
+def _prune(database: sqlite3.Connection) -> None:
     oldest = time.time() - KEPT_DAYS * 86_400
     database.execute("delete from events where time < ?", (oldest,))
     database.execute("delete from reviews where updated < ?", (oldest,))
-    return database
 
 
 def _insert(database: sqlite3.Connection, batch: list[RoutingEvent]) -> None:

@@ -18,7 +18,7 @@ from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
-from brainrouter.policy.plan import Attempt, Backends, next_after, plan
+from brainrouter.policy.plan import Attempt, Backends, next_after, plan, worth_telling
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.inward import Inward, Stamp
 from brainrouter.wire.translate import inward
@@ -88,7 +88,7 @@ class Relay:
         attempts = plan(
             verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
         )
-        failure = Failure(kinds.BUSY, "neither a cloud nor a local model is configured", status=503)
+        failure: Failure | None = None
         attempt = attempts[0] if attempts else None
         overflow: Failure | None = None
         while attempt is not None:
@@ -96,7 +96,7 @@ class Relay:
                 picky = any(later.side == "cloud" for later in attempts[attempts.index(attempt) + 1 :])
                 return await self._try(ask, intent, attempt, running, overflow, picky=picky)
             except Failure as found:
-                failure = found
+                failure = worth_telling(failure, found, attempt)
                 self._recorder.attempt_failed(running, attempt, found)
                 following = next_after(attempts, attempt, found)
                 # Nobody else can take it: once more, with old tool results left out.
@@ -108,7 +108,7 @@ class Relay:
                 )
                 overflow = found if cut else None
                 attempt = attempt if cut else following
-        raise failure
+        raise failure or Failure(kinds.BUSY, "neither a cloud nor a local model is configured")
 
     async def _try(
         self,
@@ -199,7 +199,8 @@ class Relay:
         state = self._live.breaker(attempt.breaker)
         if failure.kind is kinds.BREAKER_OPEN:
             return
-        if not failure.kind.trips:
+        rests = failure.kind is kinds.RATE_LIMITED and failure.retry_after_s is not None
+        if not failure.kind.trips and not rests:
             self._live.breakers[attempt.breaker] = breakers.abandoned(state)
             return
         now = asyncio.get_running_loop().time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from brainrouter.flows.relay import Side
 from brainrouter.live import Live, LocalModel
@@ -12,6 +13,8 @@ from brainrouter.wire.llama_swap import local_models
 
 EVERY_S = 10.0
 PROBE_S = 3.0
+
+_log = logging.getLogger("brainrouter.backends")
 
 
 class BackendWatch:
@@ -31,7 +34,10 @@ class BackendWatch:
         """Look for ever; cancel to end."""
         while True:
             self._wake.clear()
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                _log.exception("looking at the backends failed; trying again")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()

@@ -55,10 +55,11 @@ def failed(breaker: Breaker, now: float, cause: str, retry_after_s: float | None
     failures = breaker.failures + 1
     if retry_after_s is not None:
         wait = min(max(retry_after_s, 0.0), RETRY_AFTER_MAX_S)
-        return Breaker(failures=failures, open_until=now + wait, cause=cause)
-    if failures >= FAILURES_TO_OPEN or breaker.open_until is not None:
-        return Breaker(failures=failures, open_until=now + OPEN_S, cause=cause)
-    return Breaker(failures=failures, cause=cause)
+    elif failures >= FAILURES_TO_OPEN or breaker.open_until is not None:
+        wait = OPEN_S
+    else:
+        return Breaker(failures=failures, cause=cause)
+    return Breaker(failures=failures, open_until=max(now + wait, breaker.open_until or 0.0), cause=cause)
 
 
 def abandoned(breaker: Breaker) -> Breaker:

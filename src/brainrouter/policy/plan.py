@@ -71,5 +71,15 @@ def next_after(attempts: Sequence[Attempt], tried: Attempt, failure: Failure) ->
     return rest[0] if rest else None
 
 
+def worth_telling(before: Failure | None, found: Failure, attempt: Attempt) -> Failure:
+    """Which failure the caller hears of when `found` follows `before`: the last, with one exception.
+
+    A request that the cloud failed and that is too long for the local side is worth another try, not a shorter prompt:
+    told of the overflow, a harness would compact its conversation for an outage that passes.
+    """
+    overflow = found.kind is CONTEXT_TOO_LONG and attempt.side == "local"
+    return before if overflow and before is not None and before.kind.falls_back else found
+
+
 def _distinct(*models: str | None) -> list[str]:
     return list(dict.fromkeys(model for model in models if model))

@@ -11,7 +11,6 @@ from brainrouter.policy.failure import Failure, Kind
 from brainrouter.wire.ask import Route
 from brainrouter.wire.disguise import ErrorInfo, error_message
 
-RETRY_AFTER_DEFAULT_S = 5.0
 RETRY_AFTER_MAX_S = 86_400.0
 
 
@@ -20,8 +19,6 @@ def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, n
     info = error_message(body)
     kind = _kind(side, status, info)
     wait = retry_after(headers.get("retry-after"), now)
-    if kind is kinds.RATE_LIMITED and wait is None:
-        wait = RETRY_AFTER_DEFAULT_S
     seen = status if 400 <= status < 600 else 502
     message = info.message or f"the {side} side answered with status {status}"
     own_body = body if side == "cloud" and body else None

@@ -17,6 +17,7 @@ _SESSION_HEADERS = (
     "x-session-affinity",  # OpenCode, pi with compat.sendSessionAffinityHeaders
     "x-affinity",  # Vibe
     "session_id",  # pi, older Codex
+    "x-session-key",  # what Manifest reads, from whoever sets it already
 )
 _HARNESS_AGENTS = (
     ("claude", re.compile(r"^claude-(?:cli|code)/", re.IGNORECASE)),

@@ -27,6 +27,7 @@ from brainrouter.wiring import Choice, build
 
 EXIT_REFUSED = 1
 EXIT_CONFIG = 78
+POOLED = 256  # idle connections kept for each upstream: a burst of agents must not reconnect
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _log = logging.getLogger("brainrouter")
@@ -73,7 +74,7 @@ async def _serve(
     loaded: Loaded, listening: Listening, options: Options, *, discover: bool, interactive: bool
 ) -> bool:
     """Serve until the end; True when it is to start again."""
-    client = Client()
+    client = Client(max_idle_per_origin=POOLED)
     choice = await _chosen(loaded, client) if discover else _configured(loaded)
     daemon = build(loaded, choice, os.environ, client)
     show = Show(daemon, listening, loaded) if discover else None

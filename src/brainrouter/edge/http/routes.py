@@ -14,6 +14,8 @@ from brainrouter.wire.error_body import error_body
 Answer = Reply | StreamReply
 Handler = Callable[[Request], Awaitable[Answer]]
 
+# No page may read our answers or run them as something else than they say they are.
+SAFE_HEADERS = (("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"))
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
 _ID = r"[0-9A-Za-z_-]{1,64}"
@@ -63,6 +65,11 @@ class App:
         self._admits = admits
 
     async def __call__(self, request: Request) -> Answer:
+        answer = await self._answer(request)
+        answer.headers = (*answer.headers, *SAFE_HEADERS)
+        return answer
+
+    async def _answer(self, request: Request) -> Answer:
         if request.peer.kind == "tcp":
             if not self._admits(request.peer):
                 return problem(request.path, 403, "this brainrouter belongs to another user", close=True)
