@@ -8,7 +8,7 @@ from brainrouter.http1.message import Request, Sink, StreamReply
 
 HEARTBEAT_S = 15.0
 _HEARTBEAT = b": ping\n\n"
-_HEADERS = (("cache-control", "no-store"), ("x-content-type-options", "nosniff"))
+_HEADERS = (("cache-control", "no-store"),)
 
 
 class EventStream:

@@ -18,10 +18,8 @@ POLICY = (
 )
 _GUARDS = (
     ("content-security-policy", POLICY),
-    ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
 )
 # Their names carry a checksum of what is in them.
 _FOREVER = ("cache-control", "public, max-age=31536000, immutable")

@@ -99,6 +99,6 @@ class Views:
 
 
 def as_json(value: object) -> Reply:
-    """A reply that no page can run as a script."""
-    headers = (("x-content-type-options", "nosniff"), ("cache-control", "no-store"))
+    """A reply of today: never kept by a cache."""
+    headers = (("cache-control", "no-store"),)
     return Reply(200, msgspec.json.encode(value), headers=headers)
