@@ -118,7 +118,7 @@ def _seal(cache: Path) -> Path:
 
 @contextlib.contextmanager
 def _only_one(cache: Path, progress: Progress) -> Generator[None]:
-    with (cache / "model.lock").open("w") as lock:
+    with (cache / "model.lock").open("w", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,7 +1,7 @@
 """Does it fit? An estimate of a request's tokens from its bytes, without a tokenizer. Pure; microseconds per 100 KB.
 
-The weights were fitted by `python -m bench.tokens` on prose, code and tool schemas against the embedded model's own
-tokenizer; SPARE covers what other tokenizers count differently.
+The weights by kind of character are rules of thumb for prose, code and tool schemas, not yet fitted to a tokenizer;
+SPARE covers what tokenizers count differently.
 """
 
 from __future__ import annotations
