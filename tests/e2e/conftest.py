@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 from brainrouter.adapters.child_process import free_port
-from tests.daemon import Answer, Daemon
+from tests.daemon import Answer, Daemon, eventually
 from tests.repos import make_repo
 from tests.sim.handle import SimLlamaSwap, SimManifest
 from tests.sim.releases import SimReleases, program
@@ -40,8 +40,18 @@ class World:
         for sim in (self.manifest, self.llama_swap):
             sim.reset()
             sim.listen("open")
+        if self.resting():
+            # A test before this one made the cloud rest; it said for how long.
+            eventually(
+                lambda: self.daemon.chat("cloud", "is the cloud back?").status == 200 and not self.resting(),
+                20,
+            )
         usual = {"forced_mode": "auto", "forced_model": None, "max_iterations": 5}
         assert self.daemon.send("POST", "/api/review-config", usual).status == 200
+
+    def resting(self) -> bool:
+        """Whether the cloud's circuit breaker is open."""
+        return self.daemon.health()["breakers"].get("cloud", {}).get("phase", "closed") != "closed"
 
     def review(self, task: str, **fields: Any) -> dict[str, Any]:
         """One round of a review."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.daemon import Daemon, eventually
 from tests.e2e.conftest import Open, World
 from tests.repos import write
-from tests.sim.scripts import answer
+from tests.sim.scripts import answer, status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -207,7 +207,7 @@ def test_the_page_comes_back_by_itself_after_brainrouter_was_restarted(show: Ope
 
 def test_a_resting_cloud_is_told_in_a_banner(show: Open, world: World) -> None:
     page = show()
-    world.manifest.listen("refuse", drop=True)
+    world.manifest.script(status(503, retry_after="8"))
     for number in range(3):
         world.daemon.chat("cloud", f"nobody there {number}")
     banner = page.get_by_role("status").filter(has_text="Cloud fallback")

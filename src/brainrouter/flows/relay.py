@@ -257,7 +257,8 @@ class Running:
         if self._over:
             return
         self._over = True
-        if self._stream.watch.complete:  # it has read the terminal event, which is all that there is
+        watch = self._stream.watch
+        if watch.complete or watch.finish:  # it has heard how the answer ends, which is all that there is
             self._relay.ended(self._attempt, None)
             self._relay.streamed(self._running, self._stream, None)
         else:
