@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from brainrouter.wire.ask import Ask
+from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.identity import harness_of, session_of
 from brainrouter.wire.json_body import BadBody, decode_field, kind_of, parse_object
 
@@ -57,12 +57,25 @@ def parse_chat(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/chat/completions` as an Ask, or BadBody naming the field at fault."""
     body = parse_object(raw)
     _check_messages(body)
-    for name in body.keys() & _FIELD_KINDS.keys():
-        expect(body, name, *_FIELD_KINDS[name])
-    if "tools" in body and kind_of(body["tools"]) == "array":
-        decode_field(body, "tools", OBJECTS)
+    return ask_of("chat", raw, body, headers, _FIELD_KINDS)
+
+
+def ask_of(
+    dialect: Dialect,
+    raw: bytes,
+    body: dict[str, Raw],
+    headers: dict[str, str],
+    kinds: dict[str, tuple[str, ...]],
+    lists: tuple[str, ...] = ("tools",),
+) -> Ask:
+    """An Ask of any dialect. Raises BadBody unless each field is of its `kinds` and each of `lists` holds objects."""
+    for name in body.keys() & kinds.keys():
+        expect(body, name, *kinds[name])
+    for name in lists:
+        if name in body and kind_of(body[name]) == "array":
+            decode_field(body, name, OBJECTS)
     return Ask(
-        dialect="chat",
+        dialect=dialect,
         raw=raw,
         body=body,
         model=model_of(body),

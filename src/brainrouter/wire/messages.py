@@ -5,9 +5,8 @@ from __future__ import annotations
 from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
-from brainrouter.wire.chat import OBJECTS, check_list, expect, model_of
-from brainrouter.wire.identity import harness_of, session_of
-from brainrouter.wire.json_body import BadBody, decode_field, kind_of, parse_object
+from brainrouter.wire.chat import ask_of, check_list, expect
+from brainrouter.wire.json_body import BadBody, decode_field, parse_object
 from brainrouter.wire.turns import TURNS
 
 _NUMBER = ("number", "null")
@@ -31,21 +30,7 @@ def parse_messages(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/messages` (or its count_tokens) as an Ask, or BadBody naming the field at fault."""
     body = parse_object(raw)
     _check_messages(body)
-    for name in body.keys() & _FIELD_KINDS.keys():
-        expect(body, name, *_FIELD_KINDS[name])
-    for name in ("tools", "system"):
-        if name in body and kind_of(body[name]) == "array":
-            decode_field(body, name, OBJECTS)
-    return Ask(
-        dialect="messages",
-        raw=raw,
-        body=body,
-        model=model_of(body),
-        stream="stream" in body and bytes(body["stream"]) == b"true",
-        headers=headers,
-        session=session_of(headers, body),
-        harness=harness_of(headers),
-    )
+    return ask_of("messages", raw, body, headers, _FIELD_KINDS, lists=("tools", "system"))
 
 
 def _check_messages(body: dict[str, Raw]) -> None:

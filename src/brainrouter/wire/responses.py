@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
-from brainrouter.wire.chat import OBJECTS, expect, model_of
-from brainrouter.wire.identity import harness_of, session_of
+from brainrouter.wire.chat import OBJECTS, ask_of, expect
 from brainrouter.wire.json_body import BadBody, decode_field, kind_of, parse_object
 
 _NUMBER = ("number", "null")
@@ -34,20 +33,7 @@ def parse_responses(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/responses` as an Ask, or BadBody naming the field at fault."""
     body = parse_object(raw)
     _check_input(body)
-    for name in body.keys() & _FIELD_KINDS.keys():
-        expect(body, name, *_FIELD_KINDS[name])
-    if "tools" in body and kind_of(body["tools"]) == "array":
-        decode_field(body, "tools", OBJECTS)
-    return Ask(
-        dialect="responses",
-        raw=raw,
-        body=body,
-        model=model_of(body),
-        stream="stream" in body and bytes(body["stream"]) == b"true",
-        headers=headers,
-        session=session_of(headers, body),
-        harness=harness_of(headers),
-    )
+    return ask_of("responses", raw, body, headers, _FIELD_KINDS)
 
 
 def _check_input(body: dict[str, Raw]) -> None:
