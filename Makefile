@@ -1,6 +1,6 @@
 # Thin names for the scripts, which run without make as well: `sh scripts/setup`.
 # Arguments: make run ARGS="--tcp-addr 127.0.0.1:9100", make test ARGS="-k breaker".
-.PHONY: help run setup test test-clients e2e check fmt bench bare lock
+.PHONY: help run setup test test-clients faults e2e check fmt bench bare lock
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -16,6 +16,9 @@ test: ## the checks and every test that needs only Python
 
 test-clients: ## the seven real harnesses through the daemon (npm; the first time downloads 2 GB)
 	@exec sh scripts/test-clients $(ARGS)
+
+faults: ## everything that must be survived, for the whole of its time; writes docs/faults.md
+	@exec sh scripts/faults $(ARGS)
 
 e2e: ## the tests in a real browser (installs Chromium by apt as root)
 	@exec sh scripts/e2e $(ARGS)

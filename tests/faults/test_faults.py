@@ -1,0 +1,15 @@
+"""Each row of the fault catalogue, around the real daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import upstream_rows
+from tests.faults.catalogue import Row, Trial, marked
+
+ROWS = upstream_rows.ROWS
+
+
+@pytest.mark.parametrize("row", marked(ROWS))
+def test_it_survives(row: Row, trial: Trial) -> None:
+    row.run(trial)
