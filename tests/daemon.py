@@ -43,6 +43,15 @@ def eventually(condition: Callable[[], T], within_s: float = 8.0, what: str = ""
         time.sleep(POLL_S)
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended. One that nobody has reaped yet counts as ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rsplit(")", 1)[1].split()[0] == "Z"
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole HTTP answer; header names are lower-case."""

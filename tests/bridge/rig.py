@@ -205,6 +205,7 @@ class Rig:
         env = {
             "HOME": str(self.home), "PATH": f"{self.more.get('path', SIM)}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.data),
             "XDG_RUNTIME_DIR": str(self.home), "LANG": "C.UTF-8", "SECRET_KEY": "canary-env", "DISCORD_TOKEN": TOKEN,
+            **self.more.get("env", {}),
         }  # fmt: skip
         shared: dict[str, Any] = {
             "omp_path": "omp", "work_dir": str(self.work), "timeout_secs": 30.0, "default_model": "brainrouter/auto",
@@ -221,6 +222,7 @@ class Rig:
         signal = SignalSetup(
             enabled=not on, account=self.more.get("account", ACCOUNT), group_id=self.more.get("group", GROUP), prefix="!", storage_path=None,
             llama_swap_url=self.more.get("llama_swap_url"), allowed_numbers=[*allowed, *self.more.get("also", [])],
-            may_write=writers, rpc=self.signal.address if self.signal else None, spawn=False,
+            may_write=writers, rpc=self.more.get("rpc", self.signal.address if self.signal else None),
+            spawn=self.more.get("spawn", False),
         )  # fmt: skip
         return Bridges(setup, discord, signal, env)

@@ -9,17 +9,7 @@ import signal as signals
 import pytest
 
 from tests.bridge.rig import STRANGER, Rig
-from tests.daemon import Stage, eventually
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    # A zombie whose parent does not reap counts as ended.
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+from tests.daemon import Stage, eventually, gone
 
 
 def test_a_question_is_answered_and_seen_to_be_worked_on(rig: Rig):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal as signals
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,8 @@ from typing import Any
 import pytest
 
 from brainrouter.bridge.signal_daemon import command
-from tests.bridge.rig import ACCOUNT, GROUP, Rig
-from tests.daemon import Stage, eventually
+from tests.bridge.rig import ACCOUNT, GROUP, SIM, Rig
+from tests.daemon import ROOT, Stage, eventually, gone
 from tests.sim.signal import Signal
 
 
@@ -153,8 +156,67 @@ def test_an_unknown_account_and_an_empty_list_end_the_bridge_with_what_to_do(sta
                 rig.stop()
 
 
-def test_our_own_signal_cli_is_started_so_that_messages_wait():
+def test_our_own_signal_cli_is_started_so_that_messages_wait(tmp_path: Path):
     argv = command("+1555", "/data/signal", Path("/run/x"))
     assert argv == [
-        "signal-cli", "-d", "/data/signal", "-a", "+1555", "daemon", "--socket", "/run/x", "--receive-mode", "manual",
+        "signal-cli", "--config", "/data/signal", "-a", "+1555", "daemon", "--socket", "/run/x",
+        "--receive-mode", "manual",
     ]  # fmt: skip
+    (tmp_path / "data").mkdir()
+    assert str(tmp_path / "data") in command("+1555", str(tmp_path / "data"), Path("/run/x"))
+    (tmp_path / "data" / "accounts.json").touch()
+    assert command("+1555", str(tmp_path / "data"), Path("/run/x"))[:3] == [
+        "signal-cli", "--config", str(tmp_path),
+    ]  # fmt: skip
+
+
+# Serves the socket it is told to, as the fake does; the test ends it by its pid.
+SERVING = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.sim.signal import Signal
+with Signal(Path(sys.argv[sys.argv.index("--socket") + 1]), several=False):
+    Path({pid!r}).write_text(str(os.getpid()))
+    time.sleep(300)
+"""
+UNREGISTERED = """
+import sys
+sys.exit("User +1555 is not registered.")
+"""
+
+
+def programmed(folder: Path, program: str) -> dict[str, Any]:
+    """A bridge's settings with a `signal-cli` of our own on the PATH, started by the bridge."""
+    file = folder / "signal-cli"
+    file.write_text(f"#!{sys.executable} -P\n{program}")
+    file.chmod(0o755)
+    return {"spawn": True, "env": {"PATH": f"{folder}:{SIM}:{os.environ['PATH']}"}}
+
+
+def test_a_signal_cli_of_our_own_is_started_started_again_when_it_dies_and_ended(
+    stage: Stage, tmp_path: Path
+):
+    pid = tmp_path / "pid"
+    more = programmed(tmp_path, SERVING.format(root=str(ROOT), pid=str(pid)))
+    rig = Rig("signal", stage.daemon, **more)
+    rig.start(wait=False)
+    try:
+        rig.until_state("connected")
+        first = int(pid.read_text())
+        os.kill(first, signals.SIGKILL)
+        eventually(lambda: int(pid.read_text() or 0) not in (0, first), 20.0)
+        rig.until_state("connected")
+        assert "signal-cli ended (exit code -9)" in (rig.status()["last_error"] or "")
+    finally:
+        rig.stop()
+    assert gone(int(pid.read_text()))
+
+
+def test_a_signal_cli_of_our_own_without_the_account_says_what_to_do(stage: Stage, tmp_path: Path):
+    rig = Rig("signal", stage.daemon, **programmed(tmp_path, UNREGISTERED))
+    rig.start(wait=False)
+    try:
+        assert "Register or link it first" in rig.until_state("failed")["detail"]
+    finally:
+        rig.stop()

@@ -15,6 +15,9 @@ from aiohttp import web
 from tests.sim.loop_thread import LoopThread
 
 ACCOUNT = "+15550000001"
+VERSION = "0.13.19"  # the one that tests/clients/test_signal_cli.py holds this fake to
+OF_ONE_ACCOUNT = frozenset({"send", "sendTyping"})
+METHODS = OF_ONE_ACCOUNT | {"version", "listAccounts", "subscribeReceive"}
 
 
 def uuid_of(number: str) -> str | None:
@@ -158,12 +161,12 @@ class Signal:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        await response.write(b":\n\n")
+        await response.write(b":\n")
         await self._listens(response)
         with contextlib.suppress(ConnectionError):
             while True:
                 await asyncio.sleep(0.2)
-                await response.write(b":\n\n")
+                await response.write(b":\n")
         return response
 
     def _answer(self, line: bytes) -> dict[str, Any] | None:
@@ -172,21 +175,27 @@ class Signal:
             call = json.loads(line)
         except ValueError:
             return _error(None, -32700, "Parse error")
-        method, params, number = call["method"], call.get("params", {}), call["id"]
-        if self._several and method != "listAccounts" and params.get("account") != ACCOUNT:
+        if not isinstance(call, dict) or call.get("jsonrpc") != "2.0":
+            return _error(None, -32600, "invalid request")
+        method, params, number = call.get("method"), call.get("params") or {}, call.get("id")
+        if method not in METHODS or (method == "subscribeReceive" and self._over_http):
+            return _error(number, -32601, "Method not implemented")
+        if not self._several and method == "listAccounts":
+            return _error(number, -32601, "Method not implemented")
+        if self._several and params.get("account", ACCOUNT) != ACCOUNT:
+            return _error(number, -32602, "Specified account does not exist")
+        if self._several and "account" not in params and method in OF_ONE_ACCOUNT:
             return _error(number, -32602, "Method requires valid account parameter")
+        if method == "version":
+            return _result(number, {"version": VERSION})
         if method == "listAccounts":
-            if not self._several:
-                return _error(number, -32601, "Method not implemented")
             return _result(number, [{"number": ACCOUNT}])
         if method == "subscribeReceive":
-            return _error(number, -32601, "Method not implemented") if self._over_http else _result(number, 0)
+            return _result(number, 0)
         if method == "sendTyping":
             self.typed.append(params)
             return _result(number, {})
-        if method == "send":
-            return self._send(number, params)
-        return _error(number, -32601, "Method not implemented")
+        return self._send(number, params)
 
     def _send(self, number: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         fault = self.faults.popleft() if self.faults else None

@@ -19,6 +19,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.25
+EXIT_POLL_S = 0.02
 TERM_GRACE_S = 5.0
 OUR_WORDS = "brainrouter: "
 # Below every system's ephemeral range: an outgoing connection must not take the port before the child listens on it.
@@ -67,14 +68,35 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-async def end_group(process: asyncio.subprocess.Process, grace_s: float = TERM_GRACE_S) -> None:
-    """End `process` (a group leader) and its group: politely first, surely after `grace_s`. Returns when reaped."""
-    if process.returncode is None:
-        signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), grace_s)
+async def end_group(process: asyncio.subprocess.Process, grace_s: float = TERM_GRACE_S) -> bool:
+    """End `process` (a group leader) and its group: politely first, surely after `grace_s`.
+
+    True when it is reaped. False when not even SIGKILL ended it within `grace_s` more, as with a program that a dead
+    disk holds; nobody waits for that. Cancelling shortens the grace and leaves nothing out.
+    """
+    try:
+        if process.returncode is None:
+            signal_group(process.pid, signal.SIGTERM)
+            await _reaped(process, grace_s)
+    finally:
+        signal_group(process.pid, signal.SIGKILL)
+    return await _reaped(process, grace_s)
+
+
+async def kill_group(process: asyncio.subprocess.Process, within_s: float = TERM_GRACE_S) -> bool:
+    """End `process` (a group leader) and its group at once; whether it was reaped in time."""
     signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
+    return await _reaped(process, within_s)
+
+
+async def _reaped(process: asyncio.subprocess.Process, within_s: float) -> bool:
+    """Whether it ended in time. asyncio's own `wait` would wait for whoever inherited the pipes, too."""
+    until = time.monotonic() + within_s
+    while process.returncode is None:
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(EXIT_POLL_S)
+    return True
 
 
 @contextlib.contextmanager

@@ -12,13 +12,12 @@ import contextlib
 import hashlib
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brainrouter.adapters.child_process import signal_group
+from brainrouter.adapters.child_process import kill_group
 from brainrouter.adapters.git_repo import GitTrouble, Repo, find_repo, head_of, read_plain
 from brainrouter.adapters.untracked import UNTRACKED_MAX, Untracked, read_untracked
 from brainrouter.adapters.work_folder import Folder, open_folder
@@ -106,8 +105,7 @@ class _Runner:
         except TimeoutError:
             raise GitTrouble(f"git took longer than {TIME_S:g} s") from None
         finally:
-            signal_group(child.pid, signal.SIGKILL)
-            await child.wait()
+            await kill_group(child)
         return 0, bytes(said[:limit]), False
 
 

@@ -19,13 +19,12 @@ import msgspec
 from brainrouter.bridge.grammar import MODEL
 from brainrouter.bridge.lines import Lines
 from brainrouter.bridge.omp_events import Reading
+from brainrouter.bridge.process_group import end, ended, signal_group
 from brainrouter.bridge.state import write_whole
 
 Tools = Literal["none", "read", "write"]
 
 PROVIDER = "brainrouter"
-TERM_GRACE_S = 5.0
-POLL_S = 0.02
 STDERR_BYTES = 4096
 PASSED_ON = frozenset({
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "no_proxy",
@@ -146,7 +145,7 @@ class Omp:
         except TimeoutError:
             timed_out = True
         finally:
-            await _end(process)
+            await end(process)
         if timed_out:
             return Outcome(reading.answer, reading.session, f"stopped after {self._timeout_s:g} s")
         return _outcome(reading, process.returncode, said.decode("utf-8", "replace"))
@@ -159,8 +158,8 @@ async def _follow(process: asyncio.subprocess.Process, text: str, reading: Readi
     async with asyncio.TaskGroup() as group:
         group.create_task(_tell(process, text))
         pipes = [group.create_task(_hear(process, reading)), group.create_task(_overhear(process, said))]
-        await _ended(process)
-        _signal(process.pid, signal.SIGKILL)  # what it left behind in its group
+        await ended(process)
+        signal_group(process.pid, signal.SIGKILL)  # what it left behind in its group
         # A descendant that left the group may hold the pipes open; it is not waited for.
         _, late = await asyncio.wait(pipes, timeout=1.0)
         for task in late:
@@ -190,32 +189,6 @@ async def _overhear(process: asyncio.subprocess.Process, said: bytearray) -> Non
     while data := await process.stderr.read(1 << 14):
         said += data
         del said[:-STDERR_BYTES]
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the group: politely, then surely. Goes through to its end also when it is cancelled meanwhile."""
-    if process.returncode is None:
-        _signal(process.pid, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(TERM_GRACE_S):
-                await _ended(process)
-        except TimeoutError:
-            pass
-        finally:
-            _signal(process.pid, signal.SIGKILL)
-        await _ended(process)
-    _signal(process.pid, signal.SIGKILL)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Until it has ended. `wait` of asyncio waits for whoever inherited its pipes, too."""
-    while process.returncode is None:
-        await asyncio.sleep(POLL_S)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 def _outcome(reading: Reading, code: int | None, said: str) -> Outcome:

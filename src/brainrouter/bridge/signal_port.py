@@ -16,7 +16,7 @@ from brainrouter.bridge.access import SignalAccess
 from brainrouter.bridge.grammar import Platform
 from brainrouter.bridge.means import Board
 from brainrouter.bridge.port import CannotStart, Message, NotSent
-from brainrouter.bridge.signal_daemon import command, spawned
+from brainrouter.bridge.signal_daemon import Spawned, command, spawned
 from brainrouter.bridge.signal_envelope import Incoming, read
 from brainrouter.bridge.signal_link import Link, LinkLost, RpcError, connect
 from brainrouter.bridge.signal_text import styled
@@ -59,7 +59,7 @@ class SignalPort:
         self._distrusted: set[str] = set()
 
     async def run(self, receive: Callable[[Message], None], ready: Callable[[], None]) -> None:
-        """Serve until cancelled. Raises CannotStart."""
+        """Serve until cancelled. Raises CannotStart, and ConnectionError when a signal-cli of our own has ended."""
 
         def notified(params: Any) -> None:
             incoming = read(params, self._account)
@@ -67,12 +67,15 @@ class SignalPort:
                 self._heard(incoming, receive)
 
         async with contextlib.AsyncExitStack() as stack:
+            child: Spawned | None = None
             if self._spawn:
                 place = Path(self._address)
                 argv = command(self._account, self._storage, place)
-                await stack.enter_async_context(spawned(argv, place, self._env))
+                child = await stack.enter_async_context(spawned(argv, place, self._env))
             tries = 0
             while True:
+                if child is not None:
+                    child.check()
                 lasted = await self._connection(notified, ready)
                 tries = 0 if lasted else tries + 1
                 await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
@@ -116,13 +119,19 @@ class SignalPort:
                 ready()
                 await listening
         except* (LinkLost, TimeoutError) as lost:
-            self._board.last_error = str(lost.exceptions[0])[:300] or "signal-cli does not answer"
+            if worked or not self._spawn:  # one of our own takes its time to start
+                self._board.last_error = str(lost.exceptions[0])[:300] or "signal-cli does not answer"
         finally:
             self._link = None
             self._linked.clear()
-        hint = "" if worked else f"; is `signal-cli -a {self._account} daemon --socket` running?"
+        hint = "" if worked else self._hint()
         self._board.says("reconnecting", f"no connection to signal-cli at {self._address}{hint}")
         return worked
+
+    def _hint(self) -> str:
+        if self._spawn:
+            return "; it takes some seconds to start"
+        return f"; is `signal-cli -a {self._account} daemon --socket` running?"
 
     async def _greet(self, link: Link) -> None:
         try:
