@@ -225,6 +225,20 @@ def _check_key(env: Mapping[str, str], name: str | None) -> None:
         raise ConfigError(f"environment variable {name}: a key is one line of plain ASCII without spaces")
 
 
+def read_yaml(text: str) -> Any:
+    """What YAML text holds. Raises ValueError, which says where it cannot be read."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise ValueError(f"{where} {problem}") from error
+    except (ValueError, RecursionError) as error:
+        # A date that is none, a number that is none, deep nesting: not the parser's errors but its callees'.
+        raise ValueError(f" not YAML that can be read: {error}") from error
+
+
 def _is_there(file: Path) -> bool:
     try:
         return file.is_file()
@@ -240,15 +254,9 @@ def _read(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from error
     try:
-        tree: Any = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigError(f"{file}:{where} {problem}") from error
-    except (ValueError, RecursionError) as error:
-        # A date that is none, a number that is none, deep nesting: not the parser's errors but its callees'.
-        raise ConfigError(f"{file}: not YAML that can be read: {error}") from error
+        tree = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{file}:{error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -17,13 +18,17 @@ Listener = Callable[[list[RoutingEvent]], None]
 
 @dataclass(slots=True)
 class InFlight:
-    """A request that is being answered. `phase` is what `/api/inference-status` shows."""
+    """A request that is being answered. `phase` is what `/api/inference-status` shows.
+
+    `folder` will tell the caller's folder, where its process can be seen.
+    """
 
     event: RoutingEvent
     started: float
     phase: str = "classifying"
     pieces: int = 0
     session: Session | None = None
+    folder: asyncio.Future[str | None] | None = None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
 from brainrouter.adapters.review_state import state_file
 from brainrouter.adapters.review_store import ReviewStore
+from brainrouter.adapters.rule_files import RuleFiles
 from brainrouter.adapters.store import EventStore
 from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.brain.heads import Heads
@@ -34,6 +35,7 @@ from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
 from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
+from brainrouter.flows.project_guard import ProjectGuard
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Side
 from brainrouter.flows.review import ReviewDesk
@@ -173,10 +175,11 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         after=_settled(embedded),
     )
     decider = _decider(settings, live, backends, classifier, embedded=embedded is not None)
+    guard = ProjectGuard(RuleFiles(Path(env.get("HOME") or "~").expanduser()))
     lean_file = LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
         live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols,
-        settings.llama_swap.tool_slimming,
+        settings.llama_swap.tool_slimming, guard,
     )  # fmt: skip
     count = TokenCount(live, backends, _tokenizer(local, embedded))
     watch = BackendWatch(live, cloud, local)
@@ -205,7 +208,11 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
         )
         views = Views(live, status.health, status.stats, metrics.text)
         return _table(
-            generate, views, DecideRoute(live, decider), ReviewRoutes(review, folder_of), board.routes
+            generate,
+            views,
+            DecideRoute(live, decider, guard, callers.folder),
+            ReviewRoutes(review, folder_of),
+            board.routes,
         )
 
     parts = (live, embedded, classifier, watch, status.health, review, board, bridges)

@@ -1,7 +1,8 @@
 """The decision: stages, cheapest first, each of which may settle it and says why. Pure; DESIGN 4.3.
 
-Whoever asked, what is there, privacy, the window, the session's open tool loop, the kind of turn, the evidence of the
-session, the two heads against the knob. The small model's opinion, where the heads are unsure, is the caller's to get.
+Whoever asked, what is there, privacy, the window, the project's wish, the session's open tool loop, the kind of turn,
+the evidence of the session, the two heads against the knob. The small model's opinion, where the heads are unsure, is
+the caller's to get.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What is there, and how this user wants it. `private` is the rule that keeps a request local, if one does."""
+    """What is there, and how this user wants it.
+
+    `private` is the rule that forbids the cloud, `preferred` the one by which `auto` is local, if there are such.
+    """
 
     cloud: bool
     local: bool
@@ -54,6 +58,7 @@ class Here:
     ability: float = 0.0
     turn_budget: int = 60
     private: str | None = None
+    preferred: str | None = None
     asked: Literal["auto", "local", "cloud"] = "auto"
     asked_by: str = ""
     local_model: str | None = None
@@ -88,6 +93,7 @@ def decide(question: Question, session: Session, here: Here, found: Score | None
         or _available(here)
         or _private(here)
         or _fitting(question, here)
+        or _preferred(here)
         or _housekeeping(question)
         or _held(question, session, here)
         or _latched(session, trouble)
@@ -99,7 +105,7 @@ def decide(question: Question, session: Session, here: Here, found: Score | None
         kind=question.kind,
         knob=here.knob,
         session=session,
-        private=here.private is not None,
+        private=here.private is not None or verdict.private,
         outcome=verdict.outcome or outcome,
     )
     if found is None:
@@ -112,7 +118,11 @@ def _asked(here: Here) -> Verdict | None:
         return None
     why = f"asked for {here.local_model or here.asked}"
     return Verdict(
-        here.asked, f"{why} by {here.asked_by}" if here.asked_by else why, "explicit", model=here.local_model
+        here.asked,
+        f"{why} by {here.asked_by}" if here.asked_by else why,
+        "explicit",
+        model=here.local_model,
+        private=here.asked == "local",
     )
 
 
@@ -128,6 +138,12 @@ def _available(here: Here) -> Verdict | None:
 
 def _private(here: Here) -> Verdict | None:
     return Verdict("local", f"kept local by {here.private}", "privacy") if here.private is not None else None
+
+
+def _preferred(here: Here) -> Verdict | None:
+    return (
+        Verdict("local", f"kept local by {here.preferred}", "project") if here.preferred is not None else None
+    )
 
 
 def _fitting(question: Question, here: Here) -> Verdict | None:

@@ -29,15 +29,19 @@ class Session:
 
     `latched_for` counts the user turns that the latch still holds. `judging` is the event of the user's turn whose
     answer the next turn will tell something about. `cold`: no prompt cache of it can be warm any more.
+    `pinned`: a person said where it shall be answered. `named` says why it may not leave this machine any more.
     """
 
     seen: float
+    key: str = ""
     side: Route | None = None
     latched: str | None = None
     latched_for: int = 0
     last_text: str = ""
     judging: int | None = None
     cold: bool = False
+    pinned: Route | None = None
+    named: str | None = None
 
     def latch(self, why: str) -> None:
         """Keep the session in the cloud until a safe point."""
@@ -88,11 +92,15 @@ class Sessions:
         """Drop a session, if there is one of that key."""
         self._held.pop(key, None)
 
+    def find(self, key: str) -> Session | None:
+        """The session of that key, untouched, if it is known."""
+        return self._held.get(key)
+
     def get(self, key: str, now: float) -> Session:
         """The session of that key; a new one when there is none, a rested one when it was idle for long."""
         found = self._held.get(key)
         if found is None:
-            found = self._held[key] = Session(now)
+            found = self._held[key] = Session(now, key)
         elif now - found.seen > self._idle_s:
             found.rested()
         found.seen = now

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from brainrouter.adapters.classifier import Classifier, Unsure
 from brainrouter.brain import cascade
 from brainrouter.brain.heads import Heads, Score
+from brainrouter.brain.project_rules import Hold
 from brainrouter.brain.session import Session, Sessions
 from brainrouter.brain.shape import Tool
 from brainrouter.brain.tool_list import names_in, telling_tools
@@ -64,34 +65,37 @@ class Decider:
         self._deadline_s = deadline_s
         self._scores: OrderedDict[tuple[str, tuple[Tool, ...]], Score] = OrderedDict()
 
-    async def __call__(self, ask: Ask, intent: Intent, private: str | None = None) -> Verdict:
-        """The verdict for a request that will be forwarded. `private` names the rule that keeps it local, if any."""
+    async def __call__(self, ask: Ask, intent: Intent, held: Hold | None = None) -> Verdict:
+        """The verdict for a request that will be forwarded. `held` is what the caller's project makes of it."""
         started = time.perf_counter()
-        if intent.mode == "cloud" and private is None:
-            return self._asked_for_cloud(ask, intent, started)
+        if intent.mode == "cloud" and held is None:
+            known = self.sessions.get(ask.session, time.monotonic()) if ask.session else None
+            if known is None or (known.named is None and known.pinned is None):
+                return self._asked_for_cloud(intent, known, started)
         try:
             question = self.question(ask)
             key = session_key(ask, question.talk)
             if ask.session is None and question.talk.first:
                 self.sessions.forget(key)  # another conversation that begins with the same words
             session = self.sessions.get(key, time.monotonic())
-            verdict = self.settle(question, session, intent, private)
+            verdict = self.settle(question, session, intent, held)
         except Exception:  # the request must be answered, whatever its shape made of us
             _log.exception("the decision failed; the request goes to the cloud")
-            verdict = _trouble(intent, private)
+            verdict = _trouble(intent, held)
         else:
             if verdict.unsure:
                 verdict = await self._second_opinion(verdict, question.text, started)
         return replace(verdict, ms=(time.perf_counter() - started) * 1000)
 
-    def _asked_for_cloud(self, ask: Ask, intent: Intent, started: float) -> Verdict:
+    def _asked_for_cloud(self, intent: Intent, session: Session | None, started: float) -> Verdict:
         """Nothing to weigh, so nothing of the conversation is read: this is the fast path."""
-        session = self.sessions.get(ask.session, time.monotonic()) if ask.session else None
         reason = f"asked for cloud by {intent.by}" if intent.by else "asked for cloud"
         ms = (time.perf_counter() - started) * 1000
         return Verdict("cloud", reason, "explicit", knob=self.taste.knob, ms=ms, kind=None, session=session)
 
-    def dry_run(self, ask: Ask | None, text: str, tools: tuple[Tool, ...], intent: Intent) -> Verdict:
+    def dry_run(
+        self, ask: Ask | None, text: str, tools: tuple[Tool, ...], intent: Intent, held: Hold | None = None
+    ) -> Verdict:
         """The verdict without forwarding and without the small model: the same request, the same answer.
 
         For a bare `text` (no `ask`) as for the first turn of a conversation of its own.
@@ -104,7 +108,7 @@ class Decider:
         else:
             question = self.question(ask)
             session = replace(self.sessions.get(session_key(ask, question.talk), time.monotonic()))
-        verdict = self.settle(question, session, intent, None)
+        verdict = self.settle(question, session, intent, held)
         return replace(verdict, ms=(time.perf_counter() - started) * 1000)
 
     def question(self, ask: Ask) -> cascade.Question:
@@ -119,9 +123,15 @@ class Decider:
         )
 
     def settle(
-        self, question: cascade.Question, session: Session, intent: Intent, private: str | None
+        self, question: cascade.Question, session: Session, intent: Intent, held: Hold | None
     ) -> Verdict:
         """The verdict of the brain alone. Moves `session` on."""
+        if held is not None and held.never and held.named:
+            session.named = held.why  # what was named is in the conversation from now on
+        private = held.why if held is not None and held.never else session.named
+        preferred = held.why if held is not None and not held.never else None
+        if session.pinned is not None:
+            intent = Intent(session.pinned, intent.local_model, by="the dashboard")
         backends = self._backends()
         model = intent.local_model or backends.local_model
         here = cascade.Here(
@@ -132,6 +142,7 @@ class Decider:
             ability=self.taste.ability.get(model or "", 0.0),
             turn_budget=self.taste.turn_budget,
             private=private,
+            preferred=preferred,
             asked=intent.mode,
             asked_by=intent.by,
             local_model=intent.local_model,
@@ -173,9 +184,8 @@ def session_key(ask: Ask, talk: Transcript) -> str:
     return ask.session or f"{ask.harness or ''}:{talk.origin:08x}"
 
 
-def _trouble(intent: Intent, private: str | None) -> Verdict:
-    if intent.mode == "local" or private is not None:
-        return Verdict(
-            "local", "the decision failed", "default", model=intent.local_model, private=private is not None
-        )
+def _trouble(intent: Intent, held: Hold | None) -> Verdict:
+    private = held is not None and held.never
+    if intent.mode == "local" or private:
+        return Verdict("local", "the decision failed", "default", model=intent.local_model, private=private)
     return Verdict("cloud", "the decision failed", "default")

@@ -58,7 +58,9 @@ class Recorder:
         event.ok_local, event.ok_cloud = verdict.ok_local, verdict.ok_cloud
         event.gain, event.decide_ms = verdict.gain, round(verdict.ms, 3)
         event.knob, event.turn_kind, event.escalation = verdict.knob, verdict.kind, verdict.escalation
-        running.session = verdict.session
+        session = running.session = verdict.session
+        if session is not None:
+            event.conversation, event.pinned = session.key or None, session.pinned
         if verdict.outcome is not None:
             event.outcome_of, event.outcome_ok = verdict.outcome.event, verdict.outcome.ok
             event.outcome_why = verdict.outcome.why

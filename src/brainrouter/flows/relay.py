@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
+from brainrouter.brain.project_rules import Hold
 from brainrouter.brain.verdict import Verdict
 from brainrouter.flows.fitness import Fitness
 from brainrouter.flows.record import Recorder
@@ -18,12 +19,14 @@ from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
-from brainrouter.policy.plan import Attempt, Backends, next_after, plan, worth_telling
+from brainrouter.policy.plan import Attempt, Backends, last_word, next_after, plan, worth_telling
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.inward import Inward, Stamp
 from brainrouter.wire.translate import inward
 
-Decide = Callable[[Ask, Intent], Awaitable[Verdict]]
+Decide = Callable[[Ask, Intent, Hold | None], Awaitable[Verdict]]
+# What the caller's project says of a request, given its folder or what will tell it.
+Guard = Callable[[Ask, bytes, str | None, asyncio.Future[str | None] | None], Awaitable[Hold | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Relay:
         lean_override: Callable[[], str | None] = lambda: None,
         cloud_speaks: Collection[Dialect] = DIALECTS,
         slimming: int = 1,
+        guard: Guard | None = None,
     ) -> None:
         self._live = live
         self._decide = decide
@@ -66,6 +70,7 @@ class Relay:
         self._lean_override = lean_override
         self._cloud_speaks = frozenset(cloud_speaks)
         self._slimming = slimming
+        self._guard = guard
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -82,7 +87,8 @@ class Relay:
         intent = overruled(
             intent_of(ask.model, self._live.local_names), ask.headers.get("x-brainrouter-route")
         )
-        verdict = await self._decide(ask, intent)
+        held = await self._guard(ask, ask.raw, running.event.cwd, running.folder) if self._guard else None
+        verdict = await self._decide(ask, intent, held)
         self._recorder.decided(running, verdict)
         may_leave = intent.mode == "auto" and not verdict.private
         attempts = plan(
@@ -108,7 +114,7 @@ class Relay:
                 )
                 overflow = found if cut else None
                 attempt = attempt if cut else following
-        raise failure or Failure(kinds.BUSY, "neither a cloud nor a local model is configured")
+        raise last_word(failure, verdict.reason if verdict.stage == "privacy" else None)
 
     async def _try(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from brainrouter.policy.failure import CONTEXT_TOO_LONG, Failure
+from brainrouter.policy.failure import BUSY, CONTEXT_TOO_LONG, Failure
 from brainrouter.wire.ask import Route
 
 
@@ -79,6 +79,16 @@ def worth_telling(before: Failure | None, found: Failure, attempt: Attempt) -> F
     """
     overflow = found.kind is CONTEXT_TOO_LONG and attempt.side == "local"
     return before if overflow and before is not None and before.kind.falls_back else found
+
+
+def last_word(failure: Failure | None, kept: str | None) -> Failure:
+    """What the caller hears when nothing is left to try. `kept`: the rule by which the cloud was not asked."""
+    if failure is None:
+        missing = "no local model is there" if kept else "neither a cloud nor a local model is configured"
+        failure = Failure(BUSY, missing)
+    if kept and failure.kind is not CONTEXT_TOO_LONG:
+        failure.message = f"{failure.message} ({kept}; the cloud was not asked)"
+    return failure
 
 
 def _distinct(*models: str | None) -> list[str]:

@@ -19,6 +19,9 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     harness: str | None = None
     session: str | None = None
     cwd: str | None = None
+    # what the decision knows the conversation by, with or without an id of the client's; where a person pinned it to
+    conversation: str | None = None
+    pinned: str | None = None
     prompt_excerpt: str = ""
     # the round, where it is a review that asks; `session` is the review's id then
     iteration: int | None = None

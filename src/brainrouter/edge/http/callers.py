@@ -15,7 +15,7 @@ REMEMBERED = 1024
 
 
 class Callers:
-    """Keeps other users of the machine out, and fills `cwd` of events: a label for the eye, off the event loop."""
+    """Keeps other users of the machine out, and finds the folder that a caller works in, off the event loop."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Peer, asyncio.Future[str | None]]] = OrderedDict()
@@ -25,17 +25,21 @@ class Callers:
 
     def note(self, peer: Peer, running: InFlight) -> None:
         """Fill in the folder now if it is known, else as soon as it is."""
+        found = running.folder = self.folder(peer)
+        if found.done():
+            _fill(running, found)
+        else:
+            found.add_done_callback(partial(_fill, running))
+
+    def folder(self, peer: Peer) -> asyncio.Future[str | None]:
+        """What will tell the folder of the process at the other end, or that it cannot be seen."""
         held = self._known.get(id(peer))
         if held is None or held[0] is not peer:
             held = peer, asyncio.get_running_loop().run_in_executor(self._thread, self._cwd, peer)
             self._known[id(peer)] = held
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        found = held[1]
-        if found.done():
-            _fill(running, found)
-        else:
-            found.add_done_callback(partial(_fill, running))
+        return held[1]
 
     def admits(self, peer: Peer) -> bool:
         """Whether a TCP caller is this user (or root): the loopback port is open to everybody on the machine."""

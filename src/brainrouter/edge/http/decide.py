@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -13,7 +14,8 @@ from brainrouter.edge.http.generate import lower
 from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.edge.http.views import as_json
 from brainrouter.flows.decide import Decider
-from brainrouter.http1.message import Request
+from brainrouter.flows.project_guard import ProjectGuard
+from brainrouter.http1.message import Peer, Request
 from brainrouter.live import Live
 from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.wire.ask import Ask
@@ -23,13 +25,17 @@ from brainrouter.wire.messages import parse_messages
 from brainrouter.wire.prompt_text import peeled
 from brainrouter.wire.responses import parse_responses
 
+FolderOf = Callable[[Peer], asyncio.Future[str | None]]
+
 
 class DecideRoute:
     """Takes any body the proxy serves, or `{"text": ..., "tools"?: [...]}`."""
 
-    def __init__(self, live: Live, decider: Decider) -> None:
+    def __init__(self, live: Live, decider: Decider, guard: ProjectGuard, folder: FolderOf) -> None:
         self._live = live
         self._decider = decider
+        self._guard = guard
+        self._folder = folder
 
     async def __call__(self, request: Request) -> Answer:
         headers = lower(request)
@@ -38,8 +44,9 @@ class DecideRoute:
         except BadBody as bad:
             return problem(request.path, bad.status, bad.message, param=bad.param)
         intent = intent_of(ask.model, self._live.local_names) if ask else Intent("auto")
+        held = await self._guard(ask, request.body, None, self._folder(request.peer))
         verdict = self._decider.dry_run(
-            ask, text, tools, overruled(intent, headers.get("x-brainrouter-route"))
+            ask, text, tools, overruled(intent, headers.get("x-brainrouter-route")), held
         )
         return as_json(
             {
@@ -52,6 +59,7 @@ class DecideRoute:
                 "gain": verdict.gain,
                 "knob": verdict.knob,
                 "unsure": verdict.unsure,
+                "private": verdict.private,
                 "ms": round(verdict.ms, 3),
             }
         )

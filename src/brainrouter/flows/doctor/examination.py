@@ -12,6 +12,7 @@ from brainrouter.flows.doctor.finding import Case, Finding, fault, ok
 from brainrouter.flows.doctor.harnesses import examine_harnesses
 from brainrouter.flows.doctor.llama_swap import examine_llama_swap
 from brainrouter.flows.doctor.manifest import examine_manifest
+from brainrouter.flows.doctor.project import examine_project
 from brainrouter.flows.find_target import find_target
 
 
@@ -31,6 +32,7 @@ async def examine(config: Path | None, env: Mapping[str, str], socket: Path, com
     findings += await examine_manifest(case)
     findings += await examine_protocols(case)
     findings += examine_environment(case)
+    findings += examine_project(env)
     return findings + examine_harnesses(case)
 
 
