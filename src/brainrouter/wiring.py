@@ -207,13 +207,8 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
             live, relay, recorder, lambda request, running: callers.note(request.peer, running), count
         )
         views = Views(live, status.health, status.stats, metrics.text)
-        return _table(
-            generate,
-            views,
-            DecideRoute(live, decider, guard, callers.folder),
-            ReviewRoutes(review, folder_of),
-            board.routes,
-        )
+        decide = DecideRoute(live, decider, guard, callers.folder)
+        return _table(generate, views, decide, ReviewRoutes(review, folder_of), board.routes)
 
     parts = (live, embedded, classifier, watch, status.health, review, board, bridges)
     daemon = Daemon(*parts, settings, routes, store, client)

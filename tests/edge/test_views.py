@@ -146,13 +146,13 @@ def test_the_services_are_told_apart(daemon: Daemon) -> None:
 def test_what_runs_now_is_shown_while_it_runs(stage: Stage) -> None:
     stage.llama_swap.script(answer(gate="gate"))
     with stage.daemon.open_stream("local", "wait for me") as client:
-        eventually(lambda: stage.daemon.get("/api/inference-status")["active"] == 1)
-        (running,) = stage.daemon.get("/api/inference-status")["requests"]
-        assert (running["phase"], running["prompt"], running["decision"]) == (
-            "waiting",
-            "wait for me",
-            "local",
-        )
+
+        def waiting() -> bool:
+            running = stage.daemon.get("/api/inference-status")["requests"]
+            shown = [(one["phase"], one["prompt"], one["decision"]) for one in running]
+            return shown == [("waiting", "wait for me", "local")]
+
+        eventually(waiting)
         assert stage.daemon.health()["in_flight"] == 1
         stage.llama_swap.release()
         while b"[DONE]" not in client.recv(65536):

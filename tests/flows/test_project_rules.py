@@ -210,6 +210,7 @@ def test_the_folder_that_the_prompt_names_counts_as_well(
 
 def test_a_dry_run_says_the_same(harness: Harness, project: Path) -> None:
     say(project, "never_cloud: true")
-    for body in ({}, {"text": "prove it", "messages": None}):
+    bodies: list[dict[str, Any]] = [{}, {"text": "prove it", "messages": None}]
+    for body in bodies:
         found = harness.ask("prove it", path="/api/decide", **body).json()
         assert (found["decision"], found["stage"], found["private"]) == ("local", "privacy", True)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from brainrouter.adapters.upstream import Timeouts, Upstream
+from brainrouter.brain.project_rules import Hold
 from brainrouter.brain.verdict import Verdict
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Running, Side
@@ -25,7 +26,7 @@ from tests.sim.scripts import Script, reset, status
 PATIENCE = Timeouts(2.0, 2.0, 5.0)
 
 
-async def _local(_ask: Ask, _intent: Intent) -> Verdict:
+async def _local(_ask: Ask, _intent: Intent, _held: Hold | None) -> Verdict:
     return Verdict("local", "easy", "llm")
 
 
