@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.daemon import Daemon, Stage, eventually
 from tests.faults.catalogue import Promise, Trial
-from tests.faults.ways import Heard, Way
+from tests.faults.ways import WAYS, Heard, Way
 from tests.sim.handle import SimLlamaSwap, SimManifest
 
-LIMIT_S = 0.5  # the first byte and the stall of the short-tempered stage
+T = TypeVar("T")
+R = TypeVar("R")
+
+LIMIT_S = 0.5  # to the first byte, and between two events, for the short-tempered stage
+TOTAL_S = 2.0
 TEXT = "one two three four five six seven eight"
 
 
+SIDES = ("cloud", "local")
+BREAKERS = {"cloud": "cloud", "local": "local:gemma-small"}
+Case = tuple[Way, str]
+
+
 def short_tempered() -> Stage:
-    """A daemon that waits half a second at most for anybody."""
+    """A daemon that waits half a second at most for anybody, and two for a whole answer."""
     patience = {"first_byte_s": LIMIT_S, "stall_s": LIMIT_S}
     local = {**patience, "fallback_model": "gemma-small"}
-    return Stage(manifest=patience, llama_swap=local, limits={"total_s": 3, "drain_s": 2})
+    return Stage(manifest=patience, llama_swap=local, limits={"total_s": TOTAL_S, "drain_s": 2})
+
+
+def patient() -> Stage:
+    """A daemon with the limits that users have."""
+    return Stage(llama_swap={"fallback_model": "gemma-small"})
 
 
 def stage_of(trial: Trial) -> Stage:
@@ -28,6 +43,29 @@ def stage_of(trial: Trial) -> Stage:
     stage = trial.shared("short-tempered", short_tempered)
     stage.clean()
     return stage
+
+
+def patient_stage(trial: Trial) -> Stage:
+    """The patient stage, clean."""
+    stage = trial.shared("patient", patient)
+    stage.clean()
+    return stage
+
+
+def sim_of(stage: Stage, side: str) -> SimManifest | SimLlamaSwap:
+    """The fake behind a side."""
+    return stage.manifest if side == "cloud" else stage.llama_swap
+
+
+def cases(ways: Iterable[Way] = WAYS) -> list[Case]:
+    """Every way on both sides: passed through to the cloud, translated for the local model."""
+    return [(way, side) for way in ways for side in SIDES]
+
+
+def together(work: Callable[[T], R], things: Iterable[T], threads: int = 8) -> list[R]:
+    """Do it to all of them side by side; what fails is raised."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, things))
 
 
 def posts(sim: SimManifest | SimLlamaSwap) -> list[dict[str, Any]]:
@@ -71,13 +109,22 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def forget_peak(pid: int) -> None:
+    """Let VmHWM begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def grown_mb(pid: int, before_kb: int) -> float:
+    """How much more memory a process held at its worst since `forget_peak`, beside what it held before."""
+    return max(0, resident_kb(pid, "VmHWM") - before_kb) / 1024
+
+
+def pid_of(daemon: Daemon) -> int:
+    """The daemon's process id."""
+    assert daemon.child is not None
+    return daemon.child.pid
+
+
 def median_ms(seconds: list[float]) -> float:
     """The middle one, in milliseconds."""
     return sorted(seconds)[len(seconds) // 2] * 1000
-
-
-def timed(way: Way, daemon: Daemon, model: str, text: str) -> tuple[Heard, float]:
-    """Ask, and how long the whole of it took."""
-    started = time.monotonic()
-    heard = way.ask(daemon, model, text)
-    return heard, time.monotonic() - started

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import upstream_rows
+from tests.faults import upstream_answers, upstream_rows
 from tests.faults.catalogue import Row, Trial, marked
 
-ROWS = upstream_rows.ROWS
+ROWS = (*upstream_rows.ROWS, *upstream_answers.ROWS)
 
 
 @pytest.mark.parametrize("row", marked(ROWS))

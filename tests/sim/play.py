@@ -191,7 +191,7 @@ async def document(
     status, framing = script.get("status", 200), script.get("framing", "length")
     broken = script.get("cut")
     plain = framing == "length" and not any(
-        script.get(key) for key in ("cut", "slice", "head_gap_s", "length")
+        script.get(key) for key in ("cut", "slice", "split_at", "head_gap_s", "length")
     )
     if plain:
         await exchange.reply(status, body, head)
@@ -204,5 +204,10 @@ async def document(
         if await cut(exchange, how, CHAT, desk):
             return
         body = body[len(body) // 2 :] if broken.get("after", 0) else body
-    await write(exchange, body, script)
+    start = 0
+    for end in script.get("split_at", ()):
+        await write(exchange, body[start:end], script)
+        await asyncio.sleep(script.get("slice_gap_s", 0))
+        start = end
+    await write(exchange, body[start:], script)
     await exchange.finish()

@@ -30,6 +30,7 @@ HELD_MAX_BYTES = 32 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 ERROR_MAX_BYTES = 256 * 1024
 ERROR_BODY_S = 10.0
+LINGER_S = 0.5  # how long a stream's body may stay open after the event that ends the answer
 _HEARTBEATS = (b":", b"event: ping")
 
 
@@ -190,7 +191,9 @@ class _Ended(Exception):
 class _Piece:
     """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
 
-    __slots__ = ("_decode", "_heard", "_inward", "_now", "_progress", "_sink", "_stall_s", "_watch")
+    __slots__ = (
+        "_budget", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -200,11 +203,13 @@ class _Piece:
         heard: Callable[[int], None],
         stall_s: float,
         inward: Inward | None,
+        budget: asyncio.Timeout,
     ) -> None:
         self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
-        self._stall_s, self._inward = stall_s, inward
+        self._stall_s, self._inward, self._budget = stall_s, inward, budget
         self._now = asyncio.get_running_loop().time
         self._progress = self._now()
+        self._lingers = False
 
     def __call__(self, data: bytes) -> None:
         out = self._watch.feed(self._decode(data))
@@ -213,11 +218,18 @@ class _Piece:
             self.send(out)
         if self._watch.failure is not None:
             raise _Ended
+        if self._watch.complete and not self._lingers:
+            self.linger()
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
         if out and not out.startswith(_HEARTBEATS):
             self._progress = self._now()
         elif self._now() - self._progress > self._stall_s and not self._sink.paused:
             raise IdleTimeout("only heartbeats came")
+
+    def linger(self) -> None:
+        """The answer is over. Its body should end now as well; one that does not is not waited for."""
+        self._lingers = True
+        self._budget.reschedule(self._now() + LINGER_S)
 
     def send(self, out: bytes) -> None:
         """Write what the upstream said, in the caller's dialect."""
@@ -290,11 +302,14 @@ class LiveStream:
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
-        relay = _Piece(watch, self._decode, sink, heard, stall_s, self._inward)
+        budget = asyncio.timeout(self._timeouts.total_s)
+        relay = _Piece(watch, self._decode, sink, heard, stall_s, self._inward, budget)
         try:
-            async with asyncio.timeout(self._timeouts.total_s):
+            async with budget:
                 relay.send(b"".join(self._held))
                 self._held.clear()
+                if watch.complete:
+                    relay.linger()
                 await self._response.pipe(relay, sink, stall_s)
         except TimeoutError:
             if not watch.complete:
