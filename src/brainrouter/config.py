@@ -105,6 +105,7 @@ class DiscordSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     allowed_users: list[str] = msgspec.field(default_factory=list[str])
     allowed_channels: list[str] = msgspec.field(default_factory=list[str])
     may_write: list[str] = msgspec.field(default_factory=list[str])
+    answer_mentions: bool = False
 
 
 class SignalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

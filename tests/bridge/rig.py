@@ -217,7 +217,7 @@ class Rig:
         writers = allowed[-1:]
         discord = DiscordSetup(
             enabled=on, token=self.more.get("token", f"Bot {TOKEN}"), prefix="!", may_write=writers,
-            allowed_users=allowed, allowed_channels=[CHANNEL],
+            allowed_users=allowed, allowed_channels=[CHANNEL], answer_mentions=self.more.get("answer_mentions", False),
         )  # fmt: skip
         signal = SignalSetup(
             enabled=not on, account=self.more.get("account", ACCOUNT), group_id=self.more.get("group", GROUP), prefix="!", storage_path=None,

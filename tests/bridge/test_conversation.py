@@ -227,6 +227,10 @@ def test_long_answers_come_in_whole_parts_and_longer_ones_as_a_file(rig: Rig):
     assert all(len(part) <= limit for part in parts)
     if rig.discord:
         assert all(part.count("```") == 2 for part in parts)
+    if len(parts) > 2:
+        assert [part.split("\n")[0] for part in parts] == [
+            f"({n}/{len(parts)})" for n in range(1, len(parts) + 1)
+        ]
     assert [line for part in parts for line in part.splitlines() if line.startswith("value_")] == [
         f"value_{n} = {n}" for n in range(400)
     ]
@@ -235,6 +239,18 @@ def test_long_answers_come_in_whole_parts_and_longer_ones_as_a_file(rig: Rig):
     whole = "\n".join(f"line {n} of the answer, which goes on for a while" for n in range(4000))
     assert "as a file" in rig.hears(before + 2)[before + 1]
     assert rig_file(rig) == whole
+
+
+def test_two_parts_need_no_numbers_and_three_have_them(rig: Rig):
+    limit = 1500 if rig.discord else 4000
+    lines = {2: limit // 49 + 5, 3: 2 * limit // 49 + 9}
+    for count, number in lines.items():
+        before = len(rig.texts())
+        rig.say(f"lines {number}")
+        parts = rig.hears(before + count)[before:]
+        assert [part.startswith("(") for part in parts] == [count == 3] * count
+        assert all(len(part) <= limit for part in parts)
+    rig.settle()
 
 
 def rig_file(rig: Rig) -> str:

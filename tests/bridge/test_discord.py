@@ -8,7 +8,7 @@ import pytest
 
 from tests.bridge.rig import CHANNEL, Rig, people
 from tests.daemon import Stage, eventually
-from tests.sim.discord import OTHER_CHANNEL, THREAD, TOKEN, Discord, pointed_at, snowflake
+from tests.sim.discord import BOT, OTHER_CHANNEL, THREAD, TOKEN, Discord, pointed_at, snowflake
 
 
 def sim(rig: Rig) -> Discord:
@@ -36,6 +36,32 @@ def test_a_server_needs_person_and_channel_a_thread_counts_as_its_channel(discor
         (THREAD, "heard: hello"),
         (discord.place, "pong"),
     ]
+
+
+def test_the_bots_own_name_is_no_part_of_what_is_asked(discord: Rig):
+    assert discord.ask(f"<@{BOT}> hello") == "heard: hello"
+    assert discord.ask(f"<@!{BOT}>!br ping") == "pong"
+    assert discord.ask(f"what says <@{BOT}> to <@77>?") == "heard: what says to <@77>?"
+    assert discord.ask("hello <@77>") == "heard: hello <@77>"
+
+
+def test_in_a_channel_that_is_not_listed_the_bot_answers_its_name_only_where_that_is_wished(
+    discord: Rig, stage: Stage
+):
+    for asked in (f"<@{BOT}> hello", "hello"):
+        discord.say(asked, place=OTHER_CHANNEL)
+    discord.settle()
+    assert [sent.channel for sent in sim(discord).sent] == [discord.place]
+    with Rig("discord", stage.daemon, answer_mentions=True) as rig:
+        assert rig.status()["detail"].endswith("in 1 channels, and where the bot is named")
+        rig.say(f"<@{BOT}> hello", place=OTHER_CHANNEL, by="6666")
+        rig.say("hello @everyone", place=OTHER_CHANNEL)
+        rig.say(f"<@{BOT}> hello", place=OTHER_CHANNEL)
+        eventually(
+            lambda: [(sent.channel, sent.text) for sent in sim(rig).sent] == [(OTHER_CHANNEL, "heard: hello")]
+        )
+        rig.settle()
+        assert len(sim(rig).sent) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from tests.bridge.rig import SIM
-from tests.daemon import Daemon, Stage, eventually
+from tests.daemon import ROOT, Daemon, Stage, eventually
 from tests.sim.signal import ACCOUNT, Signal
 
 OWNER = "+15550000004"
@@ -37,16 +40,25 @@ def bridged(stage: Stage, sim: Signal, **discord: object) -> Daemon:
     return daemon
 
 
+def status(daemon: Daemon) -> dict[str, Any]:
+    """What /api/bridge-status says, which has the shape that openapi.yaml gives it."""
+    page = yaml.safe_load((ROOT / "openapi.yaml").read_text(encoding="utf-8"))
+    schema = {"$ref": "#/components/schemas/BridgeStatus", "components": page["components"]}
+    body = daemon.get("/api/bridge-status")
+    jsonschema.Draft202012Validator(schema).validate(body)
+    return body
+
+
 def test_a_question_is_answered_and_the_bridge_is_reported(stage: Stage, sim: Signal):
     with bridged(stage, sim) as daemon:
-        eventually(lambda: daemon.get("/api/bridge-status")["signal"]["state"] == "connected")
+        eventually(lambda: status(daemon)["signal"]["state"] == "connected")
         sim.says("hello", user=OWNER)
         eventually(lambda: [sent["message"] for sent in sim.sent] == ["heard: hello"], 15.0)
-        status = daemon.get("/api/bridge-status")
-        assert status["signal"] == {
+        found = status(daemon)
+        assert found["signal"] == {
             "enabled": True, "state": "connected", "detail": "answers 1 people", "sessions": 1, "last_error": None,
         }  # fmt: skip
-        assert status["discord"]["state"] == "off"
+        assert found["discord"]["state"] == "off"
         sim.says("hang", user=OWNER)
         runs = daemon.home / "data" / "omp-runs.jsonl"
         eventually(lambda: len(runs.read_text().splitlines()) == 2, 15.0)
@@ -57,11 +69,11 @@ def test_a_question_is_answered_and_the_bridge_is_reported(stage: Stage, sim: Si
 
 def test_a_bridge_that_cannot_run_hurts_nothing_and_its_token_is_never_shown(stage: Stage, sim: Signal):
     with bridged(stage, sim, enabled=True, token=CANARY, allowed_users=[]) as daemon:
-        eventually(lambda: daemon.get("/api/bridge-status")["discord"]["state"] == "failed", 15.0)
-        status = daemon.send("GET", "/api/bridge-status")
-        assert b"bridge.discord.allowed_users" in status.body
+        eventually(lambda: status(daemon)["discord"]["state"] == "failed", 15.0)
+        body = daemon.send("GET", "/api/bridge-status").body.decode()
+        assert "bridge.discord.allowed_users" in body
         assert daemon.chat("local").status == 200
-        shown = status.body.decode() + daemon.log() + json.dumps(daemon.health())
+        shown = body + daemon.log() + json.dumps(daemon.health())
         assert CANARY not in shown
 
 
@@ -69,6 +81,16 @@ def test_a_token_that_others_may_read_is_refused(stage: Stage, sim: Signal):
     daemon = bridged(stage, sim, enabled=True, token=CANARY, allowed_users=["1"])
     daemon.config_file.chmod(0o644)
     with daemon:
-        eventually(lambda: daemon.get("/api/bridge-status")["discord"]["state"] == "failed", 15.0)
-        assert "chmod 600" in daemon.get("/api/bridge-status")["discord"]["detail"]
+        eventually(lambda: status(daemon)["discord"]["state"] == "failed", 15.0)
+        assert "chmod 600" in status(daemon)["discord"]["detail"]
         assert CANARY not in daemon.log()
+
+
+def test_a_bridge_whose_platform_is_away_says_so_and_takes_up_its_work_again(stage: Stage, sim: Signal):
+    with bridged(stage, sim) as daemon:
+        eventually(lambda: status(daemon)["signal"]["state"] == "connected")
+        sim.drop(reopen=False)
+        eventually(lambda: status(daemon)["signal"]["state"] == "reconnecting")
+        assert "no connection to signal-cli" in status(daemon)["signal"]["detail"]
+        sim.open()
+        eventually(lambda: status(daemon)["signal"]["state"] == "connected", 15.0)

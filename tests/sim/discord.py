@@ -22,7 +22,7 @@ from tests.sim.loop_thread import LoopThread
 
 TOKEN = "MTA5.canary.token-that-must-not-show"
 # Any other channel is a direct one.
-BOT, GUILD, CHANNEL, THREAD, OTHER_CHANNEL = "100", "200", "300", "301", "399"
+BOT, GUILD, CHANNEL, THREAD, OTHER_CHANNEL = "900000000000000100", "200", "300", "301", "399"
 EPOCH_MS = 1_420_070_400_000
 _count = itertools.count()
 

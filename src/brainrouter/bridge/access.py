@@ -11,14 +11,19 @@ COMMANDS_A_MINUTE = 30
 
 @dataclass(frozen=True, slots=True)
 class DiscordAccess:
-    """User ids and channel ids, as Discord writes them. A server's channel must be listed as well as the user."""
+    """User ids and channel ids, as Discord writes them. A server's channel must be listed as well as the user.
+
+    With `mentions`, a listed user is answered in any channel when the message names the bot.
+    """
 
     users: frozenset[str]
     channels: frozenset[str]
+    mentions: bool = False
 
-    def admits(self, user: str, channel: str, parent: str | None, *, direct: bool) -> bool:
-        """`parent` is the channel that a thread belongs to."""
-        return user in self.users and (direct or channel in self.channels or parent in self.channels)
+    def admits(self, user: str, channel: str, parent: str | None, *, direct: bool, named: bool) -> bool:
+        """`parent` is the channel that a thread belongs to; `named` says that the message names the bot."""
+        here = direct or channel in self.channels or parent in self.channels or (named and self.mentions)
+        return here and user in self.users
 
     def missing(self) -> str | None:
         """What to add to be answered at all, or None."""
@@ -29,7 +34,8 @@ class DiscordAccess:
     def summary(self) -> str:
         """Who is answered, in a line."""
         places = f"in {len(self.channels)} channels" if self.channels else "in direct messages only"
-        return f"answers {len(self.users)} people, {places}"
+        named = ", and where the bot is named" if self.mentions else ""
+        return f"answers {len(self.users)} people, {places}{named}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,13 +114,22 @@ class DiscordPort:
         parent = getattr(message.channel, "parent_id", None)
         channel, user = str(message.channel.id), str(message.author.id)
         direct = message.guild is None
-        if not self._access.admits(user, channel, None if parent is None else str(parent), direct=direct):
+        text, named = self._without_name(message)
+        parent = None if parent is None else str(parent)
+        if not self._access.admits(user, channel, parent, direct=direct, named=named):
             return
         if not message.content and not direct and not message.attachments and not message.stickers:
             self._board.last_error = NO_TEXT
             _log.warning("discord bridge: %s", NO_TEXT)
             return
-        self._receive(Message(str(message.id), channel, user, message.content))
+        self._receive(Message(str(message.id), channel, user, text))
+
+    def _without_name(self, message: discord.Message) -> tuple[str, bool]:
+        """The text without the bot's own name in it, and whether it was there."""
+        me = self._client.user
+        if me is None or me.id not in message.raw_mentions:
+            return message.content, False
+        return re.sub(rf"<@!?{me.id}>[ \t]*", "", message.content).strip(), True
 
     def _channel(self, channel: str) -> discord.PartialMessageable:
         return self._client.get_partial_messageable(int(channel))

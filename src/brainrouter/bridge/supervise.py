@@ -41,6 +41,7 @@ class DiscordSetup:
     allowed_users: list[str]
     allowed_channels: list[str]
     may_write: list[str]
+    answer_mentions: bool = False
     refused: str | None = None
 
 
@@ -182,7 +183,9 @@ class Bridges:
             module = await asyncio.to_thread(importlib.import_module, "brainrouter.bridge.discord_port")
         except ModuleNotFoundError:
             raise CannotStart(NO_LIBRARY) from None
-        access = DiscordAccess(frozenset(chosen.allowed_users), frozenset(chosen.allowed_channels))
+        access = DiscordAccess(
+            frozenset(chosen.allowed_users), frozenset(chosen.allowed_channels), chosen.answer_mentions
+        )
         if (missing := access.missing()) is not None:
             raise CannotStart(missing)
         return (
