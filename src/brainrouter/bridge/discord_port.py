@@ -26,6 +26,7 @@ T = TypeVar("T")
 PART_UNITS = 1500
 OLD = timedelta(seconds=60)
 SEND_S = 120.0
+AGAIN_S = 1.0
 NO_TEXT = "messages come without text: tick MESSAGE CONTENT INTENT on the bot's page in the developer portal"
 NO_INTENT = (
     "Discord refuses the intents: on the bot's page in the developer portal, tick MESSAGE CONTENT INTENT "
@@ -77,18 +78,24 @@ class DiscordPort:
         """Deliver one part. Nobody is mentioned, no link is unfolded; Discord drops a repetition by its nonce."""
         nonce = secrets.token_hex(10)
         await self._deliver(
-            self._channel(channel).send(text, nonce=nonce, suppress_embeds=True, allowed_mentions=_NOBODY)
+            lambda: self._channel(channel).send(
+                text, nonce=nonce, suppress_embeds=True, allowed_mentions=_NOBODY
+            )
         )
 
     async def send_file(self, channel: str, name: str, data: bytes, note: str) -> None:
         """Deliver a file with a line about it."""
-        file = discord.File(BytesIO(data), filename=name)
-        await self._deliver(self._channel(channel).send(note, file=file, allowed_mentions=_NOBODY))
+        nonce = secrets.token_hex(10)
+        await self._deliver(
+            lambda: self._channel(channel).send(
+                note, file=discord.File(BytesIO(data), filename=name), nonce=nonce, allowed_mentions=_NOBODY
+            )
+        )
 
     async def typing(self, channel: str) -> None:
         """Show the typing sign for about ten seconds. Best effort."""
         try:
-            await self._deliver(self._channel(channel).typing().__aenter__())
+            await self._once(self._channel(channel).typing().__aenter__())
         except NotSent as error:
             _log.debug("discord bridge: typing: %s", error)
 
@@ -134,7 +141,19 @@ class DiscordPort:
     def _channel(self, channel: str) -> discord.PartialMessageable:
         return self._client.get_partial_messageable(int(channel))
 
-    async def _deliver(self, call: Awaitable[T]) -> T:
+    async def _deliver(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Again and again while Discord is overloaded or away. Raises NotSent."""
+        until = asyncio.get_running_loop().time() + SEND_S
+        while True:
+            try:
+                await self._once(call())
+                return
+            except _Busy as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise NotSent(str(error)) from error
+                await asyncio.sleep(AGAIN_S)
+
+    async def _once(self, call: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(SEND_S):
                 return await call
@@ -143,7 +162,14 @@ class DiscordPort:
         except discord.NotFound as error:
             raise NotSent(f"that channel is gone (error {error.code})") from error
         except (discord.DiscordException, OSError, TimeoutError) as error:
-            raise NotSent(f"Discord did not take it: {type(error).__name__}") from error
+            status = error.status if isinstance(error, discord.HTTPException) else None
+            busy = status == 429 or (status or 0) >= 500 or isinstance(error, OSError)
+            kind = _Busy if busy else NotSent
+            raise kind(f"Discord did not take it: {type(error).__name__}") from error
+
+
+class _Busy(NotSent):
+    """It would help to try again."""
 
 
 _NOBODY = discord.AllowedMentions.none()
