@@ -17,8 +17,10 @@ from brainrouter.adapters.embedded import EmbeddedBackend
 from brainrouter.adapters.release_source import ReleaseSource
 from brainrouter.adapters.service_probe import ServiceProbe
 from brainrouter.config import Settings, key_from
+from brainrouter.edge.http.conversations import ConversationRoute
 from brainrouter.edge.http.dashboard import Dashboard
 from brainrouter.edge.http.operations import OperationRoutes
+from brainrouter.edge.http.page_token import PageToken
 from brainrouter.flows.bridge_status import BridgeBoard
 from brainrouter.flows.broadcast import Broadcast
 from brainrouter.flows.history import History
@@ -106,7 +108,8 @@ def build_board(
         services,
         bridges.status,
         History(store, settings.prices),
-        OperationRoutes(token, versions, operations),
+        OperationRoutes(PageToken(token), versions, operations),
+        ConversationRoute(live.sessions, PageToken(token)),
     )
     return Board(routes, broadcast, versions, operations, bridges)
 

@@ -133,6 +133,28 @@ def test_the_drawer_is_reached_and_left_by_keyboard(show: Open, world: World) ->
     expect(page.get_by_role("button", name="first by keyboard")).to_be_focused()
 
 
+def test_a_conversation_is_kept_local_from_its_drawer(show: Open, world: World) -> None:
+    def say(text: str) -> str | None:
+        body = {"model": "cloud", "messages": [{"role": "user", "content": text}]}
+        return world.daemon.send("POST", "/v1/chat/completions", body, x_session_id="kept").side
+
+    assert say("before it is kept") == "cloud"
+    page = show()
+    page.get_by_role("button", name="before it is kept").click()
+    choice = page.get_by_role("group", name="Where it is answered")
+    expect(choice.get_by_role("button", name="Automatic")).to_have_attribute("aria-pressed", "true")
+    choice.get_by_role("button", name="Stay local").click()
+    expect(choice.get_by_role("button", name="Stay local")).to_have_attribute("aria-pressed", "true")
+    assert say("after it was kept") == "local"
+    expect(page.locator("tbody tr", has_text="after it was kept")).to_contain_text(
+        "asked for local by the dashboard"
+    )
+    expect(choice.get_by_role("button", name="Stay local")).to_have_attribute("aria-pressed", "true")
+    choice.get_by_role("button", name="Automatic").click()
+    expect(choice.get_by_role("button", name="Automatic")).to_have_attribute("aria-pressed", "true")
+    assert say("after it was let go") == "cloud"
+
+
 def test_the_charts_count_what_happened(show: Open, world: World) -> None:
     page = show()
     charts = page.get_by_label("Charts")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from brainrouter.edge.http.conversations import ConversationRoute
 from brainrouter.edge.http.event_stream import EventStream
 from brainrouter.edge.http.operations import OperationRoutes
 from brainrouter.edge.http.page import Page
@@ -30,9 +31,11 @@ class Dashboard:
         bridges: View,
         history: History,
         operations: OperationRoutes,
+        conversation: ConversationRoute,
     ) -> None:
         self._page = Page(token)
         self._operations = operations
+        self._conversation = conversation
         self._events = EventStream(broadcast)
         self._services = services
         self._bridges = bridges
@@ -49,6 +52,7 @@ class Dashboard:
         routes.add("GET", "/api/service-health", self._service_health)
         routes.add("GET", "/api/inference-status", self._inference)
         routes.add("GET", "/api/bridge-status", self._bridge_status)
+        routes.add("POST", "/api/conversation-route", self._conversation)
         self._operations.add_to(routes)
 
     async def _over_time(self, request: Request) -> Answer:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-
 import msgspec
 
+from brainrouter.edge.http.page_token import PageToken
 from brainrouter.edge.http.routes import Answer, Routes, problem
 from brainrouter.edge.http.views import as_json
 from brainrouter.flows.upgrade import Operations, Refused
@@ -13,15 +12,14 @@ from brainrouter.flows.versions import Versions
 from brainrouter.http1.message import Reply, Request
 from brainrouter.policy.service_plan import RESTARTABLE, UPGRADABLE
 
-TOKEN_HEADER = "x-brainrouter-token"  # noqa: S105 - the name of a header
 _LISTS = {"restart": RESTARTABLE, "upgrade": UPGRADABLE}
 
 
 class OperationRoutes:
     """Handlers. The services are a closed list; nothing of a request becomes part of a command."""
 
-    def __init__(self, token: str, versions: Versions, operations: Operations) -> None:
-        self._token = token.encode()
+    def __init__(self, token: PageToken, versions: Versions, operations: Operations) -> None:
+        self._token = token
         self._versions = versions
         self._operations = operations
 
@@ -45,20 +43,16 @@ class OperationRoutes:
         if service not in _LISTS[action]:
             known = ", ".join(_LISTS[action])
             return problem(request.path, 404, f"what can be asked to {action} is {known}")
-        if request.peer.kind == "tcp" and not self._has_token(request):
-            message = f"this needs the token of the dashboard's page in {TOKEN_HEADER}, or the Unix socket"
-            return problem(request.path, 403, message, param=TOKEN_HEADER)
+        refused = self._token.refusal(request)
+        if refused is not None:
+            return refused
         try:
             operation = await self._operations.start(action, service)
-        except Refused as refused:
-            return _refusal(request.path, refused)
+        except Refused as beyond:
+            return _refusal(request.path, beyond)
         return Reply(
             202, msgspec.json.encode({"operation": operation}), headers=(("cache-control", "no-store"),)
         )
-
-    def _has_token(self, request: Request) -> bool:
-        given = request.headers.get(TOKEN_HEADER) or ""
-        return secrets.compare_digest(given.encode("latin-1"), self._token)
 
 
 def _refusal(path: str, refused: Refused) -> Reply:
