@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from brainrouter.adapters.content_decoding import BadEncoding, decoder
+from brainrouter.adapters.stream_piece import Ended, Piece
 from brainrouter.http1.client import Client, Origin, Response
 from brainrouter.http1.errors import ConnectFailed, HeadTimeout, IdleTimeout, TooLarge, UpstreamError
 from brainrouter.http1.message import Sink
@@ -30,8 +31,6 @@ HELD_MAX_BYTES = 32 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 ERROR_MAX_BYTES = 256 * 1024
 ERROR_BODY_S = 10.0
-LINGER_S = 0.5  # how long a stream's body may stay open after the event that ends the answer
-_HEARTBEATS = (b":", b"event: ping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,66 +183,6 @@ class Upstream:
         return Whole(answer.status, answer.headers, body, answer.facts)
 
 
-class _Ended(Exception):
-    """The stream said that it failed: nothing more of it is wanted."""
-
-
-class _Piece:
-    """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
-
-    __slots__ = (
-        "_budget", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        watch: StreamWatch,
-        decode: Callable[[bytes], bytes],
-        sink: Sink,
-        heard: Callable[[int], None],
-        stall_s: float,
-        inward: Inward | None,
-        budget: asyncio.Timeout,
-    ) -> None:
-        self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
-        self._stall_s, self._inward, self._budget = stall_s, inward, budget
-        self._now = asyncio.get_running_loop().time
-        self._progress = self._now()
-        self._lingers = False
-
-    def __call__(self, data: bytes) -> None:
-        out = self._watch.feed(self._decode(data))
-        if out:
-            self._heard(len(out))
-            self.send(out)
-        if self._watch.failure is not None:
-            raise _Ended
-        if self._watch.complete and not self._lingers:
-            self.linger()
-        # Silence is the transport's to notice; heartbeats without an answer are noticed here.
-        if out and not out.startswith(_HEARTBEATS):
-            self._progress = self._now()
-        elif self._now() - self._progress > self._stall_s and not self._sink.paused:
-            raise IdleTimeout("only heartbeats came")
-
-    def linger(self) -> None:
-        """The answer is over. Its body should end now as well; one that does not is not waited for."""
-        self._lingers = True
-        self._budget.reschedule(self._now() + LINGER_S)
-
-    def send(self, out: bytes) -> None:
-        """Write what the upstream said, in the caller's dialect."""
-        told = out if self._inward is None or not out else self._inward.feed(out)
-        if told:
-            self._sink.write(told)
-
-    def end(self) -> None:
-        """Write what completes the answer in the caller's dialect, if that is still to be said."""
-        told = b"" if self._inward is None else self._inward.end()
-        if told:
-            self._sink.write(told)
-
-
 Peek = Callable[[bytes], bool]
 
 
@@ -303,7 +242,7 @@ class LiveStream:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
         budget = asyncio.timeout(self._timeouts.total_s)
-        relay = _Piece(watch, self._decode, sink, heard, stall_s, self._inward, budget)
+        relay = Piece(watch, self._decode, sink, heard, stall_s, self._inward, budget)
         try:
             async with budget:
                 relay.send(b"".join(self._held))
@@ -315,7 +254,7 @@ class LiveStream:
             if not watch.complete:
                 what = f"the answer took longer than {self._timeouts.total_s:g} s"
                 return Failure(kinds.TOTAL_TIMEOUT, what)
-        except _Ended:
+        except Ended:
             return failure_in_stream(None, watch)
         except BadAnswer as bad:
             return Failure(kinds.MALFORMED, f"the {self._side} side sent an answer in pieces: {bad}")
@@ -324,7 +263,7 @@ class LiveStream:
                 return self._broken(error)
         return self._end(relay)
 
-    def _end(self, relay: _Piece) -> Failure | None:
+    def _end(self, relay: Piece) -> Failure | None:
         """The upstream said all it will: pass on what is left, and judge the whole."""
         failure: Failure | None = None
         try:

@@ -1,0 +1,74 @@
+"""Each piece of an upstream's stream on its way to the caller: looked at, passed on, timed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from brainrouter.http1.errors import IdleTimeout
+from brainrouter.http1.message import Sink
+from brainrouter.wire.inward import Inward
+from brainrouter.wire.watch import StreamWatch
+
+LINGER_S = 0.5  # how long a stream's body may stay open after the event that ends the answer
+_HEARTBEATS = (b":", b"event: ping")
+
+
+class Ended(Exception):
+    """The stream said that it failed: nothing more of it is wanted."""
+
+
+class Piece:
+    """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
+
+    __slots__ = (
+        "_budget", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        watch: StreamWatch,
+        decode: Callable[[bytes], bytes],
+        sink: Sink,
+        heard: Callable[[int], None],
+        stall_s: float,
+        inward: Inward | None,
+        budget: asyncio.Timeout,
+    ) -> None:
+        self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
+        self._stall_s, self._inward, self._budget = stall_s, inward, budget
+        self._now = asyncio.get_running_loop().time
+        self._progress = self._now()
+        self._lingers = False
+
+    def __call__(self, data: bytes) -> None:
+        out = self._watch.feed(self._decode(data))
+        if out:
+            self._heard(len(out))
+            self.send(out)
+        if self._watch.failure is not None:
+            raise Ended
+        if self._watch.complete and not self._lingers:
+            self.linger()
+        # Silence is the transport's to notice; heartbeats without an answer are noticed here.
+        if out and not out.startswith(_HEARTBEATS):
+            self._progress = self._now()
+        elif self._now() - self._progress > self._stall_s and not self._sink.paused:
+            raise IdleTimeout("only heartbeats came")
+
+    def linger(self) -> None:
+        """The answer is over. Its body should end now as well; one that does not is not waited for."""
+        self._lingers = True
+        self._budget.reschedule(self._now() + LINGER_S)
+
+    def send(self, out: bytes) -> None:
+        """Write what the upstream said, in the caller's dialect."""
+        told = out if self._inward is None or not out else self._inward.feed(out)
+        if told:
+            self._sink.write(told)
+
+    def end(self) -> None:
+        """Write what completes the answer in the caller's dialect, if that is still to be said."""
+        told = b"" if self._inward is None else self._inward.end()
+        if told:
+            self._sink.write(told)
