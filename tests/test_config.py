@@ -164,7 +164,7 @@ def test_an_unknown_key_is_named_and_the_nearest_known_one_offered(
         ),
         (
             "llama_swap: {tool_slimming: 7}",
-            "key `llama_swap.tool_slimming`: expected 0 or 1, found 7",
+            "key `llama_swap.tool_slimming`: expected 0, 1 or 2, found 7",
         ),
         (
             "review: {forced_mode: fast}",

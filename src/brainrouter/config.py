@@ -26,7 +26,7 @@ USUAL_ALIASES = "~/.config/omp-bridge/config.yaml"
 _CHOICES = {
     "manifest.protocols": "chat, messages or responses",
     "review.forced_mode": "auto, cloud or local",
-    "llama_swap.tool_slimming": "0 or 1",
+    "llama_swap.tool_slimming": "0, 1 or 2",
     "bridge.tools": "none or read",
 }
 
@@ -67,7 +67,8 @@ class LlamaSwapSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     local_system_prompt: str | None = None
     api_key_env: str | None = None
     context_tokens: int | None = None
-    tool_slimming: Literal[0, 1] = 1
+    tool_slimming: Literal[0, 1, 2] = 1
+    kept_tools: list[str] = msgspec.field(default_factory=list[str])
     first_byte_s: float = 180.0
     stall_s: float = 180.0
 

@@ -179,7 +179,7 @@ def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client
     lean_file = LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
         live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols,
-        settings.llama_swap.tool_slimming, guard,
+        settings.llama_swap.tool_slimming, guard, settings.llama_swap.kept_tools,
     )  # fmt: skip
     count = TokenCount(live, backends, _tokenizer(local, embedded))
     watch = BackendWatch(live, cloud, local)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from brainrouter.http1.errors import IdleTimeout
 from brainrouter.http1.message import Sink
-from brainrouter.wire.inward import Inward
+from brainrouter.wire.inward import Telling
 from brainrouter.wire.watch import StreamWatch
 
 LINGER_S = 0.5  # how long a stream's body may stay open after the event that ends the answer
@@ -32,7 +32,7 @@ class Piece:
         sink: Sink,
         heard: Callable[[int], None],
         stall_s: float,
-        inward: Inward | None,
+        inward: Telling | None,
         budget: asyncio.Timeout,
     ) -> None:
         self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard

@@ -22,7 +22,7 @@ from brainrouter.wire.ask import Dialect, Route
 from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.disguise import disguised
 from brainrouter.wire.error_body import error_frame, failed_response
-from brainrouter.wire.inward import Inward
+from brainrouter.wire.inward import Inward, Telling
 from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import Facts, facts_of
@@ -81,7 +81,7 @@ class Upstream:
         return answer if inward is None else self._translated(answer, inward)
 
     async def stream(
-        self, out: Outgoing, inward: Inward | None = None, peek: Peek | None = None
+        self, out: Outgoing, inward: Telling | None = None, peek: Peek | None = None
     ) -> LiveStream:
         """Open a stream and wait for its first real event. Raises Failure; the caller must close what it gets.
 
@@ -196,7 +196,7 @@ class LiveStream:
         dialect: Dialect,
         side: Route,
         timeouts: Timeouts,
-        inward: Inward | None = None,
+        inward: Telling | None = None,
     ) -> None:
         self.headers = headers
         self.watch = StreamWatch(dialect, local=side == "local")

@@ -9,6 +9,7 @@ from typing import cast
 from brainrouter.adapters.upstream import LiveStream, Whole
 from brainrouter.brain.turn_kind import HOUSEKEEPING
 from brainrouter.brain.verdict import Verdict
+from brainrouter.flows.tool_rounds import RoundsStream
 from brainrouter.live import InFlight, Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
@@ -91,7 +92,7 @@ class Recorder:
         if running.session is not None:
             running.session.latch(why)
 
-    def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream) -> None:
+    def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream | RoundsStream) -> None:
         _landed(running, attempt)
         running.event.first_byte_ms = self._since(running)
         running.phase = "generating"
@@ -112,7 +113,7 @@ class Recorder:
             self._learn_rate(attempt.model, facts.head.get("timings"))
         self._close(running)
 
-    def streamed(self, running: InFlight, stream: LiveStream, failure: Failure | None) -> None:
+    def streamed(self, running: InFlight, stream: LiveStream | RoundsStream, failure: Failure | None) -> None:
         event, watch = running.event, stream.watch
         event.status, event.finish = 200, watch.finish
         if watch.usage is not None:

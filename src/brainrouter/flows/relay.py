@@ -13,6 +13,7 @@ from brainrouter.brain.project_rules import Hold
 from brainrouter.brain.verdict import Verdict
 from brainrouter.flows.fitness import Fitness
 from brainrouter.flows.record import Recorder
+from brainrouter.flows.tool_rounds import RoundsStream, ToolRounds
 from brainrouter.live import InFlight, Live
 from brainrouter.policy import breaker as breakers
 from brainrouter.policy import failure as kinds
@@ -61,6 +62,7 @@ class Relay:
         cloud_speaks: Collection[Dialect] = DIALECTS,
         slimming: int = 1,
         guard: Guard | None = None,
+        kept_tools: Collection[str] = (),
     ) -> None:
         self._live = live
         self._decide = decide
@@ -71,6 +73,7 @@ class Relay:
         self._cloud_speaks = frozenset(cloud_speaks)
         self._slimming = slimming
         self._guard = guard
+        self._kept_tools = kept_tools
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -138,15 +141,16 @@ class Relay:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
             peek = Fitness(out) if picky and attempt.side == "local" else None
+            upstream = ToolRounds(side.upstream, out.deferral) if out.deferral else side.upstream
             if not ask.stream:
-                whole = await side.upstream.whole(out, back)
+                whole = await upstream.whole(out, back)
                 if peek is not None:
                     peek.whole(whole)
                 self._succeeded(attempt)
                 settled = True
                 self._recorder.whole(running, attempt, whole)
                 return WholeAnswer(whole, explain(running, attempt))
-            stream = await side.upstream.stream(out, back, peek)
+            stream = await upstream.stream(out, back, peek)
             settled = True
             self._recorder.begun(running, attempt, stream)
             return Running(self, ask, attempt, stream, running)
@@ -184,6 +188,7 @@ class Relay:
                 self._lean_override(),
                 vision=vision,
                 slimming=self._slimming,
+                keep=self._kept_tools,
                 overflow=overflow,
             )
         return to_cloud(ask, attempt, side.key, self._cloud_speaks)
@@ -226,7 +231,7 @@ class Relay:
         self._abandoned(attempt)
         self._recorder.client_gone(running)
 
-    def streamed(self, running: InFlight, stream: LiveStream, failure: Failure | None) -> None:
+    def streamed(self, running: InFlight, stream: LiveStream | RoundsStream, failure: Failure | None) -> None:
         self._recorder.streamed(running, stream, failure)
 
 
@@ -234,7 +239,7 @@ class Running:
     """A stream that has begun. From here on there is no fallback: bytes are on their way to the caller."""
 
     def __init__(
-        self, relay: Relay, ask: Ask, attempt: Attempt, stream: LiveStream, running: InFlight
+        self, relay: Relay, ask: Ask, attempt: Attempt, stream: LiveStream | RoundsStream, running: InFlight
     ) -> None:
         self._relay = relay
         self._ask = ask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import msgspec
 from brainrouter.policy import adapt
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
+from brainrouter.policy.lean.deferral import Call, Deferral, answered
 from brainrouter.policy.lean.fit import trimmed
 from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import Saving, lean_turn
@@ -18,7 +19,7 @@ from brainrouter.policy.model_name import PREFIX
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
-from brainrouter.wire.json_body import BadBody, with_fields
+from brainrouter.wire.json_body import BadBody, kind_of, parse_object, with_fields
 from brainrouter.wire.native import native_body
 from brainrouter.wire.translate import to_chat
 
@@ -26,6 +27,7 @@ DIALECTS: tuple[Dialect, ...] = ("chat", "messages", "responses")
 PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}
 
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Any]])
+_RAW_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw])
 
 # Never passed on: hop-by-hop, framing, the caller's credentials for us, what a browser adds, our own.
 _NOT_FORWARDED = frozenset(
@@ -49,7 +51,7 @@ class Outgoing:
     """One request to an upstream. `path` is relative to the upstream's base path.
 
     `dialect` is what the upstream is spoken to in. `translated` is set where that is not the caller's: what turns the
-    answer back. `saving` is what the local side is spared.
+    answer back. `saving` is what the local side is spared, `deferral` what its model has to ask us for.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Outgoing:
     dialect: Dialect
     translated: ChatRequest | None = None
     saving: Saving | None = None
+    deferral: Deferral | None = None
 
 
 def to_cloud(
@@ -98,6 +101,7 @@ def to_local(
     *,
     vision: bool = True,
     slimming: int = 1,
+    keep: Collection[str] = (),
     overflow: Failure | None = None,
 ) -> Outgoing:
     """The request as a local model should get it: roles adapted, a harness' prose replaced, tools slimmed.
@@ -121,7 +125,8 @@ def to_local(
             messages,
             readable(offered),
             lean_override,
-            slimming=slimming,
+            slimming=1 if slimming > 1 and _picked(ask, translated) else slimming,
+            keep=keep,
             unknown_too=ask.model.removeprefix(PREFIX) == "local",
         )
         messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
@@ -132,7 +137,23 @@ def to_local(
         body = _local_body(ask, translated, attempt.model, messages, tools)
     except RecursionError:
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
-    return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving)
+    return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving, turn.deferral)
+
+
+def after_search(out: Outgoing, said: adapt.Message, asked: Sequence[tuple[Call, str]]) -> Outgoing:
+    """The request that goes on from one whose answer asked for nothing but our own tools: what was sent stays as it
+    was, and the calls with their answers come after it.
+    """
+    body = parse_object(out.body)
+    messages = _RAW_MESSAGES.decode(body["messages"])
+    added = answered(len(messages), said, asked)
+    return replace(out, body=with_fields(body, messages=[*messages, *added]))
+
+
+def _picked(ask: Ask, translated: ChatRequest | None) -> bool:
+    """Whether the caller says which tool must be called: then that one may not wait, and little would be spared."""
+    choice = translated.fields.get("tool_choice") if translated else ask.body.get("tool_choice")
+    return isinstance(choice, dict) or (isinstance(choice, msgspec.Raw) and kind_of(choice) == "object")
 
 
 def _local_body(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 from brainrouter.wire.blocks import Block, Blocks
 from brainrouter.wire.chat_chunk import Chunk, Usage, chunk_of, first_choice, read_chunk, usage_in
@@ -20,6 +21,22 @@ class Stamp:
     token: str
     created: int
     model: str
+
+
+class Telling(Protocol):
+    """What says to the caller, in its dialect, what an upstream's stream says."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The caller's bytes for whole events of the stream."""
+        ...
+
+    def end(self) -> bytes:
+        """The bytes that complete the answer."""
+        ...
+
+    def broken(self, *, status: int, message: str, kind: str) -> bytes:
+        """What ends the answer in place of `end` when the upstream broke off."""
+        ...
 
 
 class Inward(ABC):

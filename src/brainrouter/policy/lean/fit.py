@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from brainrouter.policy.adapt import Message, text_of
+from brainrouter.policy.lean.deferral import is_search
 from brainrouter.wire.token_estimate import text_tokens
 
 # It is cut by quarters of the window, so that the next turns are cut at the same place and their prefix still stands.
@@ -26,7 +27,9 @@ def trimmed(messages: list[Message], asked: int, fits: int) -> tuple[list[Messag
     room = fits - min(ANSWER, fits // STEPS)
     step = max(1, fits // STEPS)
     goal = min(math.ceil((asked - room) / step) * step, asked)
-    results = [at for at, message in enumerate(messages) if message.get("role") == "tool"]
+    results = [
+        at for at, message in enumerate(messages) if message.get("role") == "tool" and not _ours(message)
+    ]
     cut: dict[int, Message] = {}
     gained = 0.0
     for at in results[:-LATEST]:
@@ -41,3 +44,8 @@ def trimmed(messages: list[Message], asked: int, fits: int) -> tuple[list[Messag
     if not cut or gained < asked - room:
         return None
     return [cut.get(at, message) for at, message in enumerate(messages)], len(cut)
+
+
+def _ours(message: Message) -> bool:
+    """What a search of our own found is how the model knows to call its tools."""
+    return is_search(message.get("tool_call_id"))

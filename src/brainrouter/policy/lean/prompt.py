@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+
+from brainrouter.policy.lean.everyday import of_kind, takes
+from brainrouter.policy.lean.tools import Tool, tool_name
 
 LEAN_PROMPT = """\
 You are a coding agent. You work inside the user's project, through the tools you are given, until the task is done.
@@ -36,8 +38,6 @@ How to answer
 - If the request is unclear in a way that changes the work, ask one question instead of guessing.
 """
 
-Tool = dict[str, Any]
-
 
 def lean_prompt(tools: Sequence[Tool], override: str | None = None) -> str:
     """The user's own prompt (`override`) as it is, or ours with a rule for each kind of tool among `tools`.
@@ -51,7 +51,7 @@ def lean_prompt(tools: Sequence[Tool], override: str | None = None) -> str:
 
 
 def _shell(tools: Sequence[Tool]) -> str:
-    name = _first(tools, ("command", "cmd"))
+    name = _first(of_kind("shell", tools))
     return (
         name
         and f"- `{name}` runs a command and returns what it prints. Give it one command that ends by itself."
@@ -59,32 +59,31 @@ def _shell(tools: Sequence[Tool]) -> str:
 
 
 def _read(tools: Sequence[Tool]) -> str:
-    name = _first(tools, ("offset",), ("limit",))
+    name = _first(of_kind("read", tools))
     return name and f"- `{name}` shows a file. Ask for the part that you need when the file is long."
 
 
 def _edit(tools: Sequence[Tool]) -> str:
     copied = "is copied from the file exactly, spaces included, and occurs there once."
-    for old in ("old_string", "oldString", "old_str"):
-        name = _first(tools, (old,))
-        if name:
-            return f"- `{name}` replaces text: `{old}` {copied}"
-    name = _first(tools, ("edits",))
-    if name:
-        return f"- `{name}` replaces text: each old text {copied}"
-    name = _first(tools, ("input", "patch"))
-    return (
-        name and f"- `{name}` takes its changes in a form of its own: follow its description to the letter."
-    )
+    for tool in of_kind("edit", tools):
+        name, taken = tool_name(tool), takes(tool)
+        for old in ("old_string", "oldString", "old_str"):
+            if old in taken:
+                return f"- `{name}` replaces text: `{old}` {copied}"
+        if "edits" in taken:
+            return f"- `{name}` replaces text: each old text {copied}"
+        if taken & {"input", "patch"}:
+            return f"- `{name}` takes its changes in a form of its own: follow its description to the letter."
+    return ""
 
 
 def _write(tools: Sequence[Tool]) -> str:
-    name = _first(tools, ("content",), ("file_path", "filePath", "path"))
+    name = _first(of_kind("write", tools))
     return name and f"- `{name}` makes a new file, or replaces a whole one."
 
 
 def _search(tools: Sequence[Tool]) -> str:
-    names = [_name(tool) for tool in tools if {"pattern", "patterns"} & _properties(tool)]
+    names = [tool_name(tool) for tool in of_kind("search", tools)]
     return (
         f"- {_and(names)} find files or lines: use {'them' if len(names) > 1 else 'it'} before you guess a path."
         if names
@@ -93,30 +92,15 @@ def _search(tools: Sequence[Tool]) -> str:
 
 
 def _delegate(tools: Sequence[Tool]) -> str:
-    name = _first(tools, ("subagent_type", "agent_type", "tasks"))
+    name = _first([tool for tool in tools if takes(tool) & {"subagent_type", "agent_type", "tasks"}])
     return name and f"- `{name}` starts another agent. Do the work yourself unless the user asks for one."
 
 
 _KINDS: tuple[Callable[[Sequence[Tool]], str], ...] = (_shell, _read, _edit, _write, _search, _delegate)
 
 
-def _first(tools: Sequence[Tool], *wanted: tuple[str, ...]) -> str:
-    """The name of the first tool that has, for each of `wanted`, one of these parameters."""
-    for tool in tools:
-        has = _properties(tool)
-        if all(has.intersection(names) for names in wanted):
-            return _name(tool)
-    return ""
-
-
-def _name(tool: Tool) -> str:
-    return tool["function"]["name"]
-
-
-def _properties(tool: Tool) -> set[str]:
-    schema: Any = tool["function"].get("parameters")
-    properties: Any = schema.get("properties") if isinstance(schema, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return set(properties) if isinstance(properties, dict) else set()  # pyright: ignore[reportUnknownArgumentType]
+def _first(tools: Sequence[Tool]) -> str:
+    return tool_name(tools[0]) if tools else ""
 
 
 def _and(names: list[str]) -> str:

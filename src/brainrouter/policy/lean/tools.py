@@ -27,18 +27,18 @@ _NESTED = ("properties", "$defs", "definitions", "patternProperties")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 
 
-def slim(tools: list[Tool]) -> list[Tool]:
-    """The same tools in the order of their names, with short descriptions.
+def slim(tools: list[Tool], words: int = WORDS_MAX) -> list[Tool]:
+    """The same tools in the order of their names, with descriptions of at most so many characters.
 
     No tool is renamed or left out; types, enums, defaults and what is required stay. What is short already stays as
     it is, so that slimming twice is slimming once.
     """
-    return sorted((_slim(tool) for tool in tools), key=_name)
+    return sorted((_slim(tool, words) for tool in tools), key=tool_name)
 
 
 def in_order(tools: list[Tool]) -> list[Tool]:
     """The same tools in the order of their names: a server that comes up late shifts none of the others about."""
-    return sorted(tools, key=_name)
+    return sorted(tools, key=tool_name)
 
 
 def readable(tools: Any) -> list[Tool] | None:
@@ -57,27 +57,33 @@ def readable(tools: Any) -> list[Tool] | None:
     return found
 
 
-def _name(tool: Tool) -> str:
+def tool_name(tool: Tool) -> str:
+    """What a chat function is called."""
     return tool["function"]["name"]
 
 
-def _slim(tool: Tool) -> Tool:
+def parameters_of(tool: Tool) -> dict[str, Any]:
+    """The JSON schema of a tool's arguments; empty where it has none."""
+    return _object(tool["function"].get("parameters"))
+
+
+def _slim(tool: Tool, words: int) -> Tool:
     function = dict(tool["function"])
     schema = function.get("parameters")
     if isinstance(function.get("description"), str):
         function["description"] = _described(
-            function["description"], _object(_object(schema).get("properties"))
+            function["description"], _object(_object(schema).get("properties")), words
         )
     if isinstance(schema, dict):
         function["parameters"] = _schema(cast("dict[str, Any]", schema), 0)
     return {**tool, "function": function}
 
 
-def _described(words: str, properties: Iterable[str]) -> str:
+def _described(words: str, properties: Iterable[str], limit: int) -> str:
     names = set(properties)
     if names & _LANGUAGE:
         return words
-    return shortened(words, CODE_WORDS_MAX if names & _CODE else WORDS_MAX)
+    return shortened(words, CODE_WORDS_MAX if names & _CODE else limit)
 
 
 def shortened(words: str, limit: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from brainrouter.policy.adapt import text_of
 from brainrouter.policy.lean.critical import lost
+from brainrouter.policy.lean.deferral import Deferral, deferral
 from brainrouter.policy.lean.envelopes import Message, changed, harness_texts, is_system
 from brainrouter.policy.lean.known import KNOWN
 from brainrouter.policy.lean.prompt import lean_prompt
@@ -35,11 +36,12 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class LeanTurn:
-    """The conversation and the tools to send, and what that saves."""
+    """The conversation and the tools to send, and what that saves. `deferral` knows the tools that wait, if any do."""
 
     messages: list[Message]
     tools: list[Tool] | None
     saving: Saving
+    deferral: Deferral | None = None
 
 
 def lean_turn(
@@ -49,6 +51,7 @@ def lean_turn(
     *,
     slimming: int = 1,
     unknown_too: bool = False,
+    keep: Collection[str] = (),
     known: frozenset[bytes] = KNOWN,
 ) -> LeanTurn:
     """A turn as a local model should get it. `tools` are chat functions with decoded schemas, `known` the fingerprints
@@ -59,16 +62,30 @@ def lean_turn(
     opening alone, and every later message is worked on by itself: so what was sent at one turn is the beginning of
     what is sent at the next.
 
+    At `slimming` 2 rarely used tools wait behind one of ours, but for those that `keep` names.
+
     With `unknown_too` a heavy system prompt of a program that is not known goes as well, but for its marked parts
     (instructions, environment): that is what asking for `local` means.
     """
     held = [new for message in messages if (new := changed(message, steady)) is not None]
-    offered = None if tools is None else slim(tools) if slimming else in_order(tools)
+    waiting = deferral(tools, keep) if tools and slimming > 1 else None
+    offered = (
+        waiting.offered
+        if waiting
+        else None
+        if tools is None
+        else slim(tools)
+        if slimming
+        else in_order(tools)
+    )
     leaner, note = _replaced(held, offered or [], override, known)
     if leaner is held and unknown_too and not note:
         leaner, note = _replaced_unknown(held, offered or [], override)
+    if waiting:
+        leaner = waiting.wrapped(leaner)
+        note = "; ".join(filter(None, (note, f"{len(waiting.hidden)} tools wait to be asked for")))
     before, after = _tokens(messages, tools), _tokens(leaner, offered)
-    return LeanTurn(leaner, offered, Saving(before, after, note))
+    return LeanTurn(leaner, offered, Saving(before, after, note), waiting)
 
 
 def _replaced(
