@@ -97,7 +97,7 @@ def test_a_search_shows_the_schemas_of_what_it_names_or_describes(query: str, sh
 
 def test_a_search_for_nothing_there_tells_the_names() -> None:
     assert "CronCreate" in settled("find_tools", query="zzz")
-    assert "CronCreate" in made().settled(Call("c", "find_tools", "no json"))
+    assert "CronCreate" in str(made().settled(Call("c", "find_tools", "no json")))
 
 
 def test_a_call_through_ours_is_the_harness_own_call() -> None:
