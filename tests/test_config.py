@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brainrouter.config import ConfigError, Loaded, Secret, key_from, load, user_file
+from brainrouter.config import ConfigError, Loaded, Secret, changed_keys, key_from, load, user_file
 
 NOWHERE = Path("/nonexistent/brainrouter.yaml")
 
@@ -144,7 +144,7 @@ def test_null_unsets_a_key_that_may_be_unset(tmp_path: Path) -> None:
 def test_an_unknown_key_is_named_and_the_nearest_known_one_offered(
     tmp_path: Path, text: str, words: str
 ) -> None:
-    assert refused(tmp_path, text) == f"{tmp_path / 'given.yaml'}: {words}"
+    assert refused(tmp_path, text) == f"{tmp_path / 'given.yaml'}: line 1: {words}"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_an_unknown_key_is_named_and_the_nearest_known_one_offered(
             "key `llama_swap.context_tokens`: expected int | null, got float",
         ),
         ("on: 1", "a key is not text; put it in quotes"),
-        ("manifest: {1: 2}", "a key of `manifest` is not text"),
+        ("manifest: {1: 2}", "line 1: a key of `manifest` is not text"),
         ("- a", "expected sections such as `manifest:`, found a list"),
         ("just text", "expected sections such as `manifest:`, found text"),
         ("42", "expected sections such as `manifest:`, found int"),
@@ -184,7 +184,23 @@ def test_an_unknown_key_is_named_and_the_nearest_known_one_offered(
 )
 def test_a_wrong_type_names_file_key_and_what_was_expected(tmp_path: Path, text: str, words: str) -> None:
     said = refused(tmp_path, text)
-    assert said.startswith(f"{tmp_path / 'given.yaml'}: {words}")
+    where = "line 1: " if "key `" in words else ""
+    assert said.startswith(f"{tmp_path / 'given.yaml'}: {where}{words}")
+
+
+def test_the_line_of_a_wrong_key_is_told_of_the_file_it_stands_in(tmp_path: Path) -> None:
+    system = written(tmp_path, "manifest:\n  stall_s: 3\n", "etc.yaml")
+    given = written(tmp_path, "# mine\n\nbridge:\n  discord:\n    enabled: no\n    prefix: [x]\n")
+    with pytest.raises(ConfigError) as caught:
+        load(given, {"HOME": str(tmp_path)}, system)
+    assert str(caught.value) == f"{given}: line 6: key `bridge.discord.prefix`: expected str, got array"
+
+
+def test_what_changed_is_told_by_key(tmp_path: Path) -> None:
+    before = read(tmp_path, "manifest: {stall_s: 3}").settings
+    after = read(tmp_path, "manifest: {stall_s: 4}\nbridge: {signal: {prefix: x}}").settings
+    assert changed_keys(before, after) == ["manifest.stall_s", "bridge.signal.prefix"]
+    assert changed_keys(after, after) == []
 
 
 @pytest.mark.parametrize(

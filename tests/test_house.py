@@ -37,7 +37,7 @@ ONE_ROOM = {
     "sqlite3": {"adapters"},
     "subprocess": {"adapters"},
     "prometheus_client": {"flows/status.py"},
-    "yaml": {"config.py"},
+    "yaml": {"config_tree.py"},
     "ruamel": {"harness"},
     "tomlkit": {"harness"},
     "discord": {"bridge"},

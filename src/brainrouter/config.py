@@ -9,14 +9,16 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-import yaml
 
+from brainrouter.config_tree import ConfigError, Tree, is_there, line_of, merged, parsed, read_text
 from brainrouter.http1.origin import Origin
+
+__all__ = ["ConfigError", "Loaded", "Secret", "Settings", "load", "load_aliases", "user_file"]
 
 Price = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
@@ -28,11 +30,8 @@ _CHOICES = {
     "review.forced_mode": "auto, cloud or local",
     "llama_swap.tool_slimming": "0, 1 or 2",
     "bridge.tools": "none or read",
+    "log.level": "error, warn, info or debug",
 }
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be used. The text names the file, the key and what was expected."""
 
 
 class Secret:
@@ -144,6 +143,10 @@ class OpsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     image_api: str = "https://hub.docker.com"
 
 
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Literal["error", "warn", "info", "debug"] | None = None
+
+
 class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cloud_input_per_mtok: Price | None = None
     cloud_output_per_mtok: Price | None = None
@@ -162,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bridge: BridgeSettings = BridgeSettings()
     ops: OpsSettings = OpsSettings()
     prices: PriceSettings = PriceSettings()
+    log: LogSettings = LogSettings()
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -181,21 +185,35 @@ def user_file(env: Mapping[str, str]) -> Path:
     return base / "brainrouter" / "brainrouter.yaml"
 
 
+def places(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FILE) -> list[Path]:
+    """Where configuration may lie, whether it is there or not; later wins."""
+    return [system, user_file(env), *([explicit] if explicit is not None else [])]
+
+
 def load(explicit: Path | None, env: Mapping[str, str], system: Path = SYSTEM_FILE) -> Loaded:
     """Read and merge the files that exist. Raises ConfigError; an explicit file that is missing is an error."""
-    files = [file for file in (system, user_file(env)) if _is_there(file)]
-    if explicit is not None:
-        files.append(explicit)
-    merged: dict[str, Any] = {}
+    files = [file for file in places(explicit, env, system) if file == explicit or is_there(file)]
+    whole: Tree = {}
+    settings = Settings()
     for file in files:
-        tree = _read(file)
-        _convert(tree, file)
-        merged = _merge(merged, tree)
-    last = files[-1] if files else Path("(defaults)")
-    settings = _convert(merged, last)
+        text = read_text(file)
+        tree = _without_empty(parsed(text, file), Settings())
+        try:
+            _convert(tree)
+            whole = merged(whole, tree)
+            settings = _convert(whole)
+        except _Wrong as wrong:
+            line = line_of(text, wrong.key)
+            where = f" line {line}:" if line else ""
+            raise ConfigError(f"{file}:{where} {wrong}") from wrong
     for name in (settings.manifest.api_key_env, settings.llama_swap.api_key_env):
         _check_key(env, name)
-    return Loaded(settings, tuple(files), frozenset(merged))
+    return Loaded(settings, tuple(files), frozenset(whole))
+
+
+def changed_keys(before: Settings, after: Settings) -> list[str]:
+    """The keys (as `manifest.base_url`) that say something else now."""
+    return list(_differences(before, after, ""))
 
 
 def load_aliases(settings: BridgeSettings, env: Mapping[str, str]) -> dict[str, str]:
@@ -207,10 +225,10 @@ def load_aliases(settings: BridgeSettings, env: Mapping[str, str]) -> dict[str, 
     home = env.get("HOME") or str(Path.home())
     path = named or USUAL_ALIASES
     file = Path(home, path[2:]) if path.startswith("~/") else Path(path)
-    if named is None and not _is_there(file):
+    if named is None and not is_there(file):
         return {}
     try:
-        return msgspec.convert(_read(file).get("aliases", {}), dict[str, str])
+        return msgspec.convert(parsed(read_text(file), file).get("aliases", {}), dict[str, str])
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file}: key `aliases`: expected names of models by alias: {error}") from error
 
@@ -227,113 +245,63 @@ def _check_key(env: Mapping[str, str], name: str | None) -> None:
         raise ConfigError(f"environment variable {name}: a key is one line of plain ASCII without spaces")
 
 
-def read_yaml(text: str) -> Any:
-    """What YAML text holds. Raises ValueError, which says where it cannot be read."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ValueError(f"{where} {problem}") from error
-    except (ValueError, RecursionError) as error:
-        # A date that is none, a number that is none, deep nesting: not the parser's errors but its callees'.
-        raise ValueError(f" not YAML that can be read: {error}") from error
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except OSError as error:  # a folder that we may not enter, for one
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from error
-    try:
-        tree = read_yaml(text)
-    except ValueError as error:
-        raise ConfigError(f"{file}:{error}") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{file}: expected sections such as `manifest:`, found {_kind(tree)}")
-    return _without_empty(cast("dict[str, Any]", tree), Settings())
-
-
-def _without_empty(tree: dict[str, Any], defaults: msgspec.Struct) -> dict[str, Any]:
+def _without_empty(tree: Tree, defaults: msgspec.Struct) -> Tree:
     """A section whose keys are all commented out reads as null: the same as a section that is not there."""
-    kept: dict[str, Any] = {}
+    kept: Tree = {}
     for key, value in tree.items():
         default = getattr(defaults, str(key), None)
         if isinstance(default, msgspec.Struct) and isinstance(value, dict):
-            kept[key] = _without_empty(cast("dict[str, Any]", value), default)
+            kept[key] = _without_empty(cast("Tree", value), default)
         elif value is not None or not isinstance(default, msgspec.Struct):
             kept[key] = value
     return kept
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, since the second would silently win."""
+class _Wrong(Exception):
+    """What is wrong with a key; the file and the line are for the caller to add."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            return super().construct_mapping(node, deep=deep)  # refused there, with its line
-        seen: set[str] = set()
-        for key_node, _ in cast("list[tuple[Any, Any]]", node.value):
-            key = str(key_node.value)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key `{key}` is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+    def __init__(self, key: str, words: str) -> None:
+        super().__init__(words)
+        self.key = key
 
 
-def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        held = merged.get(key)
-        if isinstance(value, dict) and isinstance(held, dict):
-            merged[key] = _merge(cast("dict[str, Any]", held), cast("dict[str, Any]", value))
-        else:
-            merged[key] = value
-    return merged
+def _differences(before: msgspec.Struct, after: msgspec.Struct, above: str) -> Iterator[str]:
+    for name in before.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if isinstance(old, msgspec.Struct):
+            yield from _differences(old, new, f"{above}{name}.")
+        elif old != new:
+            yield f"{above}{name}"
 
 
-def _convert(tree: dict[str, Any], file: Path) -> Settings:
+def _convert(tree: Tree) -> Settings:
     try:
         settings = msgspec.convert(tree, Settings, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {_explain(str(error))}") from error
-    _check(settings, file)
+        raise _explained(str(error)) from error
+    _check(settings)
     return settings
 
 
-def _explain(text: str) -> str:
+def _explained(text: str) -> _Wrong:
     path = re.search(r"at (`key` in )?`\$\.?([^`]*)`", text)
     key = path.group(2) if path else ""
     if path and path.group(1):
         where = f" of `{key}`" if key else ""
-        return (
-            f"a key{where} is not text; put it in quotes (YAML reads on, off, yes, no and numbers as values)"
-        )
+        advice = "put it in quotes (YAML reads on, off, yes, no and numbers as values)"
+        return _Wrong(key, f"a key{where} is not text; {advice}")
     unknown = re.search(r"unknown field `([^`]*)`", text)
     if unknown:
         name = f"{key}.{unknown.group(1)}" if key else unknown.group(1)
         close = difflib.get_close_matches(unknown.group(1), _names(key), n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
-        return f"key `{name}` is not known{hint}"
+        return _Wrong(name, f"key `{name}` is not known{hint}")
     choices = _CHOICES.get(key.partition("[")[0])
     if choices and text.startswith("Invalid enum value"):
-        return f"key `{key}`: expected {choices}, found {text.split(' - at ')[0].removeprefix('Invalid enum value ')}"
+        found = text.split(" - at ")[0].removeprefix("Invalid enum value ")
+        return _Wrong(key, f"key `{key}`: expected {choices}, found {found}")
     what = text.split(" - at ")[0].replace("Expected `object`", "Expected a section").replace("`", "")
-    return f"key `{key}`: {what[0].lower()}{what[1:]}" if key else what
+    return _Wrong(key, f"key `{key}`: {what[0].lower()}{what[1:]}" if key else what)
 
 
 def _names(key: str) -> list[str]:
@@ -343,7 +311,7 @@ def _names(key: str) -> list[str]:
     return list(section.__struct_fields__)
 
 
-def _check(settings: Settings, file: Path) -> None:
+def _check(settings: Settings) -> None:
     urls = {
         "manifest.base_url": settings.manifest.base_url,
         "llama_swap.base_url": settings.llama_swap.base_url,
@@ -356,8 +324,8 @@ def _check(settings: Settings, file: Path) -> None:
         try:
             Origin.parse(url)
         except ValueError as error:
-            found = "" if "@" in url else f", found {url!r}"
-            raise ConfigError(f"{file}: key `{key}`: {error}{found}") from error
+            found = "" if re.search("[@?#]", url) else f", found {url!r}"  # a key may stand there
+            raise _Wrong(key, f"key `{key}`: {error}{found}") from error
     positive = {
         "decision.turn_budget": settings.decision.turn_budget,
         "decision.deadline_ms": settings.decision.deadline_ms,
@@ -375,13 +343,11 @@ def _check(settings: Settings, file: Path) -> None:
         positive["llama_swap.context_tokens"] = settings.llama_swap.context_tokens
     for key, value in positive.items():
         if not 0 < value < math.inf:
-            raise ConfigError(f"{file}: key `{key}`: expected a number above zero, found {value}")
+            raise _Wrong(key, f"key `{key}`: expected a number above zero, found {value}")
     if not 0 <= settings.limits.drain_s < math.inf:
         found = settings.limits.drain_s
-        raise ConfigError(f"{file}: key `limits.drain_s`: expected a number from zero up, found {found}")
+        raise _Wrong("limits.drain_s", f"key `limits.drain_s`: expected a number from zero up, found {found}")
     if settings.decision.knob is not None and not math.isfinite(settings.decision.knob):
-        raise ConfigError(f"{file}: key `decision.knob`: expected a number, found {settings.decision.knob}")
-
-
-def _kind(value: object) -> str:
-    return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else type(value).__name__
+        raise _Wrong(
+            "decision.knob", f"key `decision.knob`: expected a number, found {settings.decision.knob}"
+        )

@@ -7,13 +7,12 @@ import contextlib
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from brainrouter.adapters.embedded import BackendUnavailable, EmbeddedBackend
 from brainrouter.adapters.heads_file import load_heads
-from brainrouter.adapters.lean_file import LeanFile
 from brainrouter.adapters.listen import Listening
 from brainrouter.adapters.logs import log_events
 from brainrouter.adapters.model_file import cache_dir
@@ -21,58 +20,47 @@ from brainrouter.adapters.review_state import state_file
 from brainrouter.adapters.review_store import ReviewStore
 from brainrouter.adapters.rule_files import RuleFiles
 from brainrouter.adapters.store import EventStore
-from brainrouter.adapters.upstream import Timeouts, Upstream
 from brainrouter.brain.heads import Heads
 from brainrouter.bridge.supervise import Bridges
-from brainrouter.config import Loaded, Settings, key_from
+from brainrouter.config import Loaded, Settings, changed_keys
 from brainrouter.edge.http.callers import Callers, folder_of
-from brainrouter.edge.http.dashboard import Dashboard
 from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.review import ReviewRoutes
 from brainrouter.edge.http.routes import App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
-from brainrouter.flows.count import TokenCount, Tokenizer, behind_llama_swap, of_embedded
-from brainrouter.flows.decide import DEFAULT_KNOB, Decider, Taste
 from brainrouter.flows.project_guard import ProjectGuard
 from brainrouter.flows.record import Recorder
-from brainrouter.flows.relay import Relay, Side
+from brainrouter.flows.reload import Reload
 from brainrouter.flows.review import ReviewDesk
-from brainrouter.flows.review_ask import Reviewer
-from brainrouter.flows.review_material import Gatherer
-from brainrouter.flows.review_settings import ReviewConfig, ReviewControl
+from brainrouter.flows.review_settings import ReviewControl
 from brainrouter.flows.status import Metrics, Status
 from brainrouter.flows.watch_backends import BackendWatch
 from brainrouter.http1.client import Client
 from brainrouter.http1.limits import Limits
 from brainrouter.http1.server import Server
 from brainrouter.live import Live
-from brainrouter.policy import failure as kinds
-from brainrouter.policy.failure import Failure
-from brainrouter.policy.plan import Backends
 from brainrouter.wiring_bridges import build_bridges
 from brainrouter.wiring_dashboard import Board, build_board, cloud_part, local_part
+from brainrouter.wiring_service import Choice, Lasting, Service, build_service
+
+__all__ = ["Choice", "ConfigSource", "Daemon", "build", "state_dir"]
 
 EMBEDDED = "embedded llama.cpp"
-EMBEDDED_WINDOW = 8192
 EMBEDDED_PATIENCE_S = 600.0
-ASSUMED_WINDOW = (
-    32_768  # of a local model that does not say; one that is smaller refuses, and is asked with less
-)
+# What is built once: a change of these waits for the next start.
+AT_START = ("bonsai.", "decision.classifier", "bridge.", "ops.")
 
 _log = logging.getLogger("brainrouter")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which sides to use: base URLs, or None. `embedded` puts the embedded model in the local side's place."""
+class ConfigSource:
+    """Where settings come from: `read` gives them anew or raises ConfigError, `files` are the ones to watch."""
 
-    cloud_url: str | None
-    local_url: str | None
-    embedded: bool = False
-    llama_swap_binary: Path | None = None
-    notes: dict[str, Any] = field(default_factory=dict[str, Any])
+    read: Callable[[], Loaded]
+    files: Callable[[], list[Path]]
 
 
 @dataclass(slots=True)
@@ -87,11 +75,16 @@ class Daemon:
     review: ReviewDesk
     board: Board
     bridges: Bridges
-    _settings: Settings
-    _routes: Callable[[Callers], Routes]
+    reload: Reload
+    service: Service
+    _at_start: Settings
+    _routes: Callable[[Service], Routes]
+    _app: App
+    _server: Server
+    _callers: Callers
     _store: EventStore
-    _client: Client
-    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _lasting: Lasting
+    _stopping: asyncio.Event
     again: bool = False
 
     def restart(self) -> None:
@@ -104,17 +97,45 @@ class Daemon:
         self.live.draining = True
         self._stopping.set()
 
+    def adopt(self, loaded: Loaded) -> list[str]:
+        """Put other settings in force for what comes from now on; requests under way end as they began.
+
+        Gives the keys that differ but wait for the next start.
+        """
+        before = self.service
+        new = build_service(loaded, before.choice.renewed(loaded), self._lasting)
+        routes = self._routes(new)
+        self.service, self._app.routes = new, routes
+        self._server.limits = _limits(loaded.settings)
+        self.watch.follow(new.cloud, new.local)
+        self.review.follow(new.gatherer, new.reviewer, loaded.settings.review)
+        self.board.history.prices = loaded.settings.prices
+        _forget_rests(self.live, before.loaded.settings, loaded.settings)
+        changed = changed_keys(before.loaded.settings, loaded.settings)
+        waiting = self._waiting(loaded)
+        if changed:
+            self.watch.soon()
+            _log.info("configuration read again: %s changed", ", ".join(changed))
+        if waiting and changed:
+            _log.warning("takes effect at the next start: %s", ", ".join(waiting))
+        return waiting
+
+    def _waiting(self, loaded: Loaded) -> list[str]:
+        settings, choice = loaded.settings, self.service.choice
+        waiting = [key for key in changed_keys(self._at_start, settings) if key.startswith(AT_START)]
+        if choice.embedded and "llama_swap" in loaded.mentioned:
+            waiting.append("llama_swap.base_url")
+        return waiting
+
     async def run(self, listening: Listening, on_serving: Callable[[], None]) -> None:
         """Serve on bound sockets until `stop`. Everything that was started is ended before this returns."""
         self._store.start()
-        callers = Callers()
         try:
             async with asyncio.TaskGroup() as group:
                 await self.review.open(group, f"http://{_shown(listening)}")
-                server = self._server(callers)
-                await server.serve([listening.tcp, listening.unix])
+                await self._server.serve([listening.tcp, listening.unix])
                 on_serving()
-                work = [self.watch.run(), self.classifier.run(), self.board.run()]
+                work = [self.watch.run(), self.classifier.run(), self.board.run(), self.reload.run()]
                 if self.embedded is not None:
                     work.append(self.embedded.start())
                 background = [group.create_task(_kept(part)) for part in work]
@@ -125,24 +146,20 @@ class Daemon:
                 await self._stopping.wait()
                 bridges.cancel()
                 self.board.close()
-                await server.drain(self._settings.limits.drain_s)
+                await self._server.drain(self.service.loaded.settings.limits.drain_s)
                 self.review.close()
                 for task in background:
                     task.cancel()
         finally:
-            callers.close()
+            self._callers.close()
             await self._close()
-
-    def _server(self, callers: Callers) -> Server:
-        limits = Limits(body_bytes=self._settings.limits.body_bytes)
-        return Server(App(self._routes(callers), callers.admits), limits, server_error_body)
 
     async def _close(self) -> None:
         self.live.tell()
         await self.classifier.close()
         if self.embedded is not None:
             await self.embedded.close()
-        await self._client.close()
+        await self._lasting.client.close()
         self._store.close()
 
 
@@ -154,70 +171,84 @@ async def _kept(work: Coroutine[Any, Any, None]) -> None:
         _log.exception("%s ended", work.__qualname__)
 
 
-def build(loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client) -> Daemon:
+def build(
+    loaded: Loaded, choice: Choice, env: Mapping[str, str], client: Client, source: ConfigSource
+) -> Daemon:
     """Build the daemon from its settings. Call inside a running event loop."""
-    settings = loaded.settings
-    live = Live()
+    settings, live = loaded.settings, Live()
     embedded = _embedded(choice, env, lambda: watch.soon())
-    cloud = _cloud(settings, choice, env, client)
-    local = _local(settings, choice, env, client, embedded)
-
-    def backends() -> Backends:
-        fallback = embedded.model if embedded else settings.llama_swap.fallback_model
-        usual = fallback or _first_model(live)
-        return Backends("auto" if cloud else None, usual if local else None, fallback if local else None)
-
     recorder = Recorder(live, "manifest", EMBEDDED if embedded else "llama-swap")
-    classifier = ClassifierStart(
-        settings,
-        cache_dir(env),
-        busy=_local_generates(live) if embedded else _never,
-        after=_settled(embedded),
-    )
-    decider = _decider(settings, live, backends, classifier, embedded=embedded is not None)
+    busy = _local_generates(live) if embedded else _never
+    classifier = ClassifierStart(settings, cache_dir(env), busy, after=_settled(embedded))
     guard = ProjectGuard(RuleFiles(Path(env.get("HOME") or "~").expanduser()))
-    lean_file = LeanFile(settings.llama_swap.local_system_prompt)
-    relay = Relay(
-        live, decider, backends, cloud, local, recorder, lean_file.text, settings.manifest.protocols,
-        settings.llama_swap.tool_slimming, guard, settings.llama_swap.kept_tools,
-    )  # fmt: skip
-    count = TokenCount(live, backends, _tokenizer(local, embedded))
-    watch = BackendWatch(live, cloud, local)
+    lasting = Lasting(env, live, client, recorder, classifier, embedded, _heads(), guard)
+    first = build_service(loaded, choice, lasting)
+    watch = BackendWatch(live, first.cloud, first.local)
     metrics = Metrics(live)
     store = EventStore(state_dir(env) / "brainrouter.db")
     live.listeners += [metrics.heard, store.add, log_events]
-    status = Status(
-        live,
-        lambda: cloud_part(settings, choice.cloud_url, env, live),
-        lambda: local_part(choice.local_url, live, embedded, backends()),
-        classifier.status,
-        lambda: {
-            "config_files": list(map(str, loaded.files)),
-            "setup": choice.notes,
-            "events_lost": store.lost,
-        },
+
+    def watched() -> list[Path]:
+        prompt = daemon.service.loaded.settings.llama_swap.local_system_prompt
+        return [*source.files(), *([Path(prompt).expanduser()] if prompt else [])]
+
+    reload = Reload(source.read, watched, lambda loaded: daemon.adopt(loaded))
+    status = _status(lasting, store, lambda: daemon.service, reload)
+    control = ReviewControl(
+        settings.review, state_file(env), lambda: [model.id for model in live.local_models]
     )
-    review = _review(settings, env, live, relay, recorder, store, backends)
-
-    board = build_board(settings, env, live, status, watch, store.path, local, lambda: daemon.restart())
+    review = ReviewDesk(ReviewStore(store), first.gatherer, first.reviewer, control)
+    board = build_board(
+        settings, env, live, status, watch, store.path, lambda: daemon.service.local,
+        lambda: daemon.restart(), embedded=embedded is not None,
+    )  # fmt: skip
     bridges = build_bridges(loaded, env, board.bridges)
+    callers = Callers()
+    views = Views(live, status.health, status.stats, metrics.text)
 
-    def routes(callers: Callers) -> Routes:
-        generate = Generate(
-            live, relay, recorder, lambda request, running: callers.note(request.peer, running), count
-        )
-        views = Views(live, status.health, status.stats, metrics.text)
-        decide = DecideRoute(live, decider, guard, callers.folder)
-        return _table(generate, views, decide, ReviewRoutes(review, folder_of), board.routes)
+    def routes(service: Service) -> Routes:
+        routes = _table(service, lasting, callers, views, review)
+        board.routes.add_to(routes)
+        return routes
 
-    parts = (live, embedded, classifier, watch, status.health, review, board, bridges)
-    daemon = Daemon(*parts, settings, routes, store, client)
+    app = App(routes(first), callers.admits)
+    server = Server(app, _limits(settings), server_error_body)
+    parts = (live, embedded, classifier, watch, status.health, review, board, bridges, reload, first)
+    daemon = Daemon(*parts, settings, routes, app, server, callers, store, lasting, asyncio.Event())
     return daemon
 
 
-def _table(
-    generate: Generate, views: Views, decide: DecideRoute, review: ReviewRoutes, dashboard: Dashboard
-) -> Routes:
+def _status(lasting: Lasting, store: EventStore, now: Callable[[], Service], reload: Reload) -> Status:
+    env, live = lasting.env, lasting.live
+
+    def cloud() -> dict[str, Any]:
+        return cloud_part(now().loaded.settings, now().choice.cloud_url, env, live)
+
+    def local() -> dict[str, Any]:
+        return local_part(now().choice.local_url, live, lasting.embedded, now().backends())
+
+    def notes() -> dict[str, Any]:
+        return {
+            "config_files": list(map(str, now().loaded.files)),
+            "config": reload.status(),
+            "setup": now().choice.notes,
+            "events_lost": store.lost,
+        }
+
+    return Status(live, cloud, local, lasting.classifier.status, notes)
+
+
+def _table(service: Service, lasting: Lasting, callers: Callers, views: Views, desk: ReviewDesk) -> Routes:
+    live, recorder = lasting.live, lasting.recorder
+    generate = Generate(
+        live,
+        service.relay,
+        recorder,
+        lambda request, running: callers.note(request.peer, running),
+        service.count,
+    )
+    decide = DecideRoute(live, service.decider, lasting.guard, callers.folder)
+    review = ReviewRoutes(desk, folder_of)
     routes = Routes()
     routes.add("GET", "/health", views.health)
     routes.add("GET", "/v1/models", views.models)
@@ -240,84 +271,25 @@ def _table(
     routes.add("POST", "/review/session/:id/resolve", review.resolve_one)
     routes.add("GET", "/api/review-config", review.config)
     routes.add("POST", "/api/review-config", review.set_config)
-    dashboard.add_to(routes)
     return routes
 
 
-def _review(
-    settings: Settings,
-    env: Mapping[str, str],
-    live: Live,
-    relay: Relay,
-    recorder: Recorder,
-    store: EventStore,
-    backends: Callable[[], Backends],
-) -> ReviewDesk:
-    """The review desk: projects below the user's home and below `review.roots` may be looked into."""
-    home = Path(env.get("HOME") or "~").expanduser()
-    file = state_file(env)
-    gatherer = Gatherer(
-        [home, *(Path(root).expanduser() for root in settings.review.roots)], home, file.parent
-    )
+def _limits(settings: Settings) -> Limits:
+    return Limits(body_bytes=settings.limits.body_bytes)
 
-    def window(config: ReviewConfig) -> int | None:
-        """The tokens that fit when it is sure that a local model will read them."""
-        now = backends()
-        if config.forced_mode != "local" and now.cloud_model is not None:
-            return None
-        wanted = (config.forced_mode == "local" and config.forced_model) or now.local_model
-        known = next((model.context for model in live.local_models if model.id == wanted), None)
-        return known or settings.llama_swap.context_tokens or ASSUMED_WINDOW
 
-    control = ReviewControl(settings.review, file, lambda: [model.id for model in live.local_models])
-    reviewer = Reviewer(relay, recorder, window, settings.review.timeout_s)
-    return ReviewDesk(ReviewStore(store), gatherer, reviewer, control)
+def _forget_rests(live: Live, before: Settings, after: Settings) -> None:
+    """Who mended a side's settings need not wait for its breaker to try again."""
+    if before.manifest != after.manifest:
+        live.breakers.pop("cloud", None)
+    if before.llama_swap != after.llama_swap:
+        for name in [name for name in live.breakers if name.startswith("local:")]:
+            del live.breakers[name]
 
 
 def _shown(listening: Listening) -> str:
     host = listening.tcp.getsockname()[0]
     return f"[{host}]:{listening.port}" if ":" in host else f"{host}:{listening.port}"
-
-
-def _cloud(settings: Settings, choice: Choice, env: Mapping[str, str], client: Client) -> Side | None:
-    if choice.cloud_url is None:
-        return None
-    section = settings.manifest
-    timeouts = Timeouts(section.first_byte_s, section.stall_s, settings.limits.total_s)
-    key = key_from(env, section.api_key_env)
-    return Side(Upstream(client, choice.cloud_url, "cloud", timeouts), key.reveal() if key else None)
-
-
-def _local(
-    settings: Settings,
-    choice: Choice,
-    env: Mapping[str, str],
-    client: Client,
-    embedded: EmbeddedBackend | None,
-) -> Side | None:
-    section = settings.llama_swap
-    timeouts = Timeouts(section.first_byte_s, section.stall_s, settings.limits.total_s)
-    if embedded is not None:
-
-        async def ready() -> None:
-            try:
-                await embedded.wait_ready(section.first_byte_s)
-            except BackendUnavailable as error:
-                raise Failure(kinds.UNREACHABLE, f"the embedded model is not available: {error}") from error
-
-        return Side(Upstream(client, embedded.base_url, "local", timeouts), embedded.api_key, ready)
-    if choice.local_url is None:
-        return None
-    key = key_from(env, section.api_key_env)
-    return Side(Upstream(client, choice.local_url, "local", timeouts), key.reveal() if key else None)
-
-
-def _tokenizer(local: Side | None, embedded: EmbeddedBackend | None) -> Tokenizer | None:
-    if local is None:
-        return None
-    if embedded is not None:
-        return of_embedded(local.upstream, local.key, embedded.status)
-    return behind_llama_swap(local.upstream, local.key)
 
 
 def _embedded(
@@ -326,12 +298,6 @@ def _embedded(
     if not choice.embedded:
         return None
     return EmbeddedBackend(cache_dir(env), llama_swap=choice.llama_swap_binary, on_change=on_change)
-
-
-def _first_model(live: Live) -> str | None:
-    """Without a configured fallback_model: a model that is loaded, else the first one listed."""
-    ready = next((model.id for model in live.local_models if model.state == "ready"), None)
-    return ready or (live.local_models[0].id if live.local_models else None)
 
 
 def _settled(embedded: EmbeddedBackend | None) -> Callable[[], Awaitable[None]]:
@@ -343,38 +309,12 @@ def _settled(embedded: EmbeddedBackend | None) -> Callable[[], Awaitable[None]]:
     return settled
 
 
-def _decider(
-    settings: Settings,
-    live: Live,
-    backends: Callable[[], Backends],
-    classifier: ClassifierStart,
-    *,
-    embedded: bool,
-) -> Decider:
-    section = settings.decision
-    knob = DEFAULT_KNOB if section.knob is None else section.knob
-    taste = Taste(knob, section.turn_budget, section.ability)
-    window = _window(settings, live, embedded)
-    deadline_s = section.deadline_ms / 1000
-    return Decider(_heads(), taste, live.sessions, backends, window, classifier.current, deadline_s)
-
-
 def _heads() -> Heads | None:
     try:
         return load_heads()
     except (OSError, ValueError, KeyError) as error:
         _log.error("the trained heads cannot be used, requests are not weighed: %s", error)
         return None
-
-
-def _window(settings: Settings, live: Live, embedded: bool) -> Callable[[str | None], int | None]:
-    """The context of a local model: what was configured, what was discovered, what is built in."""
-
-    def window(name: str | None) -> int | None:
-        found = next((model.context for model in live.local_models if model.id == name), None)
-        return settings.llama_swap.context_tokens or found or (EMBEDDED_WINDOW if embedded else None)
-
-    return window
 
 
 def _never() -> bool:

@@ -47,6 +47,7 @@ class Board:
     versions: Versions
     operations: Operations
     bridges: BridgeBoard
+    history: History
 
     async def run(self) -> None:
         """Look up versions and do what was asked for, until cancelled."""
@@ -66,12 +67,13 @@ def build_board(
     status: Status,
     watch: BackendWatch,
     store: Path,
-    local: Side | None,
+    local: Callable[[], Side | None],
     restart: Callable[[], None],
+    *,
+    embedded: bool,
 ) -> Board:
     """Build all of it. `restart` ends the daemon so that it starts again."""
     ops, bridges = settings.ops, BridgeBoard(settings.bridge)
-    embedded = local is not None and local.ready is not None
     source = ReleaseSource(ops.release_api, ops.image_api) if ops.check_updates else None
     probe = ServiceProbe(ops, env, lambda argv, deadline_s: run(argv, deadline_s, env=env))
 
@@ -101,23 +103,24 @@ def build_board(
         live, views, lambda: constants, lambda: watch.soon() if services.waits_for_local() else None
     )
     live.listeners.append(broadcast.heard)
-    token = secrets.token_urlsafe(32)
+    token, history = secrets.token_urlsafe(32), History(store, settings.prices)
     routes = Dashboard(
         token,
         broadcast,
         services,
         bridges.status,
-        History(store, settings.prices),
+        history,
         OperationRoutes(PageToken(token), versions, operations),
         ConversationRoute(live.sessions, PageToken(token)),
     )
-    return Board(routes, broadcast, versions, operations, bridges)
+    return Board(routes, broadcast, versions, operations, bridges, history)
 
 
-def _swap_says(local: Side | None) -> Callable[[], Awaitable[str | None]]:
+def _swap_says(now: Callable[[], Side | None]) -> Callable[[], Awaitable[str | None]]:
     """What a running llama-swap says of its version."""
 
     async def says() -> str | None:
+        local = now()
         if local is None:
             return None
         try:

@@ -45,9 +45,13 @@ def start_logging(level: int) -> None:
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(max(level, logging.INFO))
+    logging.getLogger().handlers[:] = [handler]
+    set_level(level)
+
+
+def set_level(level: int) -> None:
+    """What is too small to be told from now on; of other people's libraries, no debugging."""
+    logging.getLogger().setLevel(max(level, logging.INFO))
     _log.setLevel(level)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from brainrouter.brain.project_rules import FILE, ProjectRules, rules_of
-from brainrouter.config import read_yaml
+from brainrouter.config_tree import read_yaml
 
 FRESH_S = 1.0  # a folder that was looked at so lately is not looked at again
 LOOK_S = 2.0

@@ -20,7 +20,7 @@ class History:
 
     def __init__(self, store: Path, prices: PriceSettings) -> None:
         self._store = store
-        self._prices = prices
+        self.prices = prices
         self._held: dict[int, tuple[float, dict[str, Any]]] = {}
         self._asking: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
@@ -41,7 +41,7 @@ class History:
     def _look(self, hours: int, now: float) -> dict[str, Any]:
         bucket = BUCKETS[hours]
         first = (int(now - hours * 3600) // bucket + 1) * bucket
-        return summary(tally(self._store, first, bucket), first, bucket, now, self._prices)
+        return summary(tally(self._store, first, bucket), first, bucket, now, self.prices)
 
 
 def summary(found: Tally, first: int, bucket: int, now: float, prices: PriceSettings) -> dict[str, Any]:

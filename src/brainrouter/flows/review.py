@@ -13,6 +13,7 @@ from typing import Any
 from brainrouter.adapters.git_repo import GitTrouble
 from brainrouter.adapters.review_store import CannotKeep, ReviewStore
 from brainrouter.adapters.work_folder import NotAllowed
+from brainrouter.config import ReviewSettings
 from brainrouter.flows.review_ask import Reviewer
 from brainrouter.flows.review_material import Gathered, Gatherer, describe, material_of
 from brainrouter.flows.review_settings import ReviewControl
@@ -70,6 +71,11 @@ class ReviewDesk:
         self.address = "http://127.0.0.1:9099"
         self._group: asyncio.TaskGroup | None = None
         self._work: dict[Key, _Work] = {}
+
+    def follow(self, gatherer: Gatherer, reviewer: Reviewer, settings: ReviewSettings) -> None:
+        """Work with these from now on; a round under way ends with the ones it began with."""
+        self._gatherer, self._reviewer = gatherer, reviewer
+        self.control.follow(settings)
 
     async def open(self, group: asyncio.TaskGroup, address: str) -> None:
         """Begin to serve: what a killed daemon left running shows as interrupted."""

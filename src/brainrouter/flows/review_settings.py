@@ -43,6 +43,10 @@ class ReviewControl:
         self._models = models
         self._state = read_state(file)
 
+    def follow(self, settings: ReviewSettings) -> None:
+        """Other settings lie under what was changed at run time."""
+        self._settings = settings
+
     def now(self) -> ReviewConfig:
         """What is in force."""
         state, base = self._state, self._settings

@@ -43,7 +43,11 @@ class Services:
                 "running": models,
             },
             "classifier": {**health["classifier"], "dot": dot_of(health["classifier"])},
-            "brainrouter": {"dot": "loading" if self._live.draining else "healthy", "version": __version__},
+            "brainrouter": {
+                "dot": "loading" if self._live.draining else "healthy",
+                "version": __version__,
+                "config": health["config"],
+            },
         }
 
     def inference(self) -> dict[str, Any]:

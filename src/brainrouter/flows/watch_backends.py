@@ -26,6 +26,10 @@ class BackendWatch:
         self._local = local
         self._wake = asyncio.Event()
 
+    def follow(self, cloud: Side | None, local: Side | None) -> None:
+        """Ask these from now on."""
+        self._cloud, self._local = cloud, local
+
     def soon(self) -> None:
         """Look again now instead of at the next turn."""
         self._wake.set()

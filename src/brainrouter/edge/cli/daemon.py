@@ -15,15 +15,15 @@ from pathlib import Path
 import uvloop
 
 from brainrouter.adapters.listen import CannotListen, Listening, default_socket, listen
-from brainrouter.adapters.logs import level_of, start_logging
+from brainrouter.adapters.logs import level_of, set_level, start_logging
 from brainrouter.adapters.model_file import cache_dir
 from brainrouter.adapters.upstream import Timeouts, Upstream
-from brainrouter.config import ConfigError, Loaded, key_from, load
+from brainrouter.config import ConfigError, Loaded, Settings, key_from, load, places
 from brainrouter.edge.cli.show import Show
 from brainrouter.flows.discover import PROBE_S
 from brainrouter.flows.discover import discover as look_around
 from brainrouter.http1.client import Client
-from brainrouter.wiring import Choice, build
+from brainrouter.wiring import Choice, ConfigSource, Daemon, build
 
 EXIT_REFUSED = 1
 EXIT_CONFIG = 78
@@ -48,9 +48,19 @@ def start(options: Options, *, discover: bool) -> int:
     """Run the daemon; the exit code says how it ended: 0, 1 (cannot listen), 78 (configuration)."""
     env = os.environ
     interactive = discover and sys.stdout.isatty()
-    start_logging(level_of(env, options.log_level or ("warn" if interactive else None)))
-    try:
+
+    def level(settings: Settings) -> int:
+        usual = "warn" if interactive else None
+        return level_of(env, options.log_level or settings.log.level or usual)
+
+    def read() -> Loaded:
         loaded = load(options.config, env)
+        set_level(level(loaded.settings))
+        return loaded
+
+    start_logging(level(Settings()))
+    try:
+        loaded = read()
         host, port = _address(options.address)
     except ConfigError as error:
         print(f"brainrouter: {error}", file=sys.stderr)
@@ -61,7 +71,8 @@ def start(options: Options, *, discover: bool) -> int:
         print(f"brainrouter: {error}", file=sys.stderr)
         return EXIT_REFUSED
     try:
-        again = uvloop.run(_serve(loaded, listening, options, discover=discover, interactive=interactive))
+        source = ConfigSource(read, lambda: places(options.config, env))
+        again = uvloop.run(_serve(loaded, listening, source, discover=discover, interactive=interactive))
     finally:
         listening.close()
     if again:
@@ -71,12 +82,12 @@ def start(options: Options, *, discover: bool) -> int:
 
 
 async def _serve(
-    loaded: Loaded, listening: Listening, options: Options, *, discover: bool, interactive: bool
+    loaded: Loaded, listening: Listening, source: ConfigSource, *, discover: bool, interactive: bool
 ) -> bool:
     """Serve until the end; True when it is to start again."""
     client = Client(max_idle_per_origin=POOLED)
     choice = await _chosen(loaded, client) if discover else _configured(loaded)
-    daemon = build(loaded, choice, os.environ, client)
+    daemon = build(loaded, choice, os.environ, client, source)
     show = Show(daemon, listening, loaded) if discover else None
     loop = asyncio.get_running_loop()
 
@@ -87,6 +98,7 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop)
+    _on_hangup(loop, daemon)
 
     def on_serving() -> None:
         _log.info("serving on %s and %s", listening.tcp.getsockname(), listening.path)
@@ -100,6 +112,21 @@ async def _serve(
         if follow is not None:
             follow.cancel()
     return daemon.again
+
+
+def _on_hangup(loop: asyncio.AbstractEventLoop, daemon: Daemon) -> None:
+    """SIGHUP reads the configuration again; but when our terminal is gone it means the end, as for any program."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return  # nohup: whoever started us wants nothing to come of it
+    terminals = [number for number in (0, 1, 2) if os.isatty(number)]
+
+    def hung_up() -> None:
+        if terminals and not any(map(os.isatty, terminals)):
+            daemon.stop()
+        else:
+            daemon.reload.soon()
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _configured(loaded: Loaded) -> Choice:
@@ -124,7 +151,14 @@ async def _chosen(loaded: Loaded, client: Client) -> Choice:
         "classifier": "configured" if settings.bonsai.model_path else "embedded",
         "key": "set" if key_from(os.environ, settings.manifest.api_key_env) else "missing",
     }
-    return Choice(cloud, local, embedded=local is None, llama_swap_binary=_llama_swap_binary(), notes=notes)
+    return Choice(
+        cloud,
+        local,
+        embedded=local is None,
+        llama_swap_binary=_llama_swap_binary(),
+        found=frozenset({"manifest", "llama_swap"} - loaded.mentioned),
+        notes=notes,
+    )
 
 
 def _llama_swap_binary() -> Path | None:

@@ -58,10 +58,13 @@ class Routes:
 
 
 class App:
-    """What the server calls for each request: guard, look up, handle. Never raises."""
+    """What the server calls for each request: guard, look up, handle. Never raises.
+
+    `routes` may be replaced as a whole; what runs goes on with the handler that it was given to.
+    """
 
     def __init__(self, routes: Routes, admits: Callable[[Peer], bool]) -> None:
-        self._routes = routes
+        self.routes = routes
         self._admits = admits
 
     async def __call__(self, request: Request) -> Answer:
@@ -78,7 +81,7 @@ class App:
             )
             if refused and not self._followed_link(request, refused):
                 return problem(request.path, refused.status, refused.message, close=True)
-        handlers = self._routes.find(request.path)
+        handlers = self.routes.find(request.path)
         if not handlers:
             return problem(request.path, 404, f"there is nothing at {request.path[:200]}")
         handler = handlers.get(request.method) or (handlers.get("GET") if request.method == "HEAD" else None)
@@ -95,7 +98,7 @@ class App:
         """A person followed a link on another site to one of our pages; that site cannot read what they get."""
         if refused.status != 403 or not is_navigation(request.method, request.headers.get):
             return False
-        return self._routes.find(request.path).get("GET") in self._routes.pages
+        return self.routes.find(request.path).get("GET") in self.routes.pages
 
 
 def dialect_of(path: str) -> Dialect:

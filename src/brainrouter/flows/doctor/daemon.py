@@ -21,7 +21,7 @@ RESTART = "stop it (Ctrl-C, or: systemctl --user restart brainrouter), then: bra
 
 
 async def examine_daemon(case: Case) -> list[Finding]:
-    """Daemon, socket, version, classifier, breakers, record."""
+    """Daemon, socket, version, configuration, classifier, breakers, record."""
     if case.health is None:
         return [_absent(case)]
     version = case.health.get("version")
@@ -31,6 +31,7 @@ async def examine_daemon(case: Case) -> list[Finding]:
             fault("daemon.version", f"the daemon is {version}, this command is {__version__}", RESTART)
         ]
     findings.append(await _socket(case))
+    findings += _configuration(case)
     findings.append(_classifier(case))
     findings += _breakers(case)
     if case.health.get("events_lost"):
@@ -84,6 +85,17 @@ async def _socket(case: Case) -> Finding:
     except (OSError, NoAnswer) as error:
         return fault("daemon.socket", f"{case.socket} does not answer ({error}); reviews need it", RESTART)
     return ok("daemon.socket", f"{case.socket} answers")
+
+
+def _configuration(case: Case) -> list[Finding]:
+    part = case.part("config")
+    if part.get("state") == "refused":
+        what = f"the daemon works with an older configuration; it refused the new one: {part.get('error')}"
+        return [fault("daemon.config", what, "mend the file; the daemon reads it again by itself")]
+    if part.get("next_start"):
+        what = f"changed, and takes effect at the next start: {', '.join(part['next_start'])}"
+        return [note("daemon.config", what, RESTART)]
+    return []
 
 
 def _classifier(case: Case) -> Finding:
