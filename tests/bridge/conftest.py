@@ -10,6 +10,21 @@ import pytest
 from tests.bridge.rig import PLATFORMS, Rig
 from tests.daemon import Stage
 
+ROUNDS = 20
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every scenario, which is a test that asks for a bridge, twenty times: once by `make test`, the rest by `-m load`."""
+    if {"rig", "discord", "signal"} & set(metafunc.fixturenames):
+        rounds = [pytest.param(1), *(pytest.param(n, marks=pytest.mark.load) for n in range(2, ROUNDS + 1))]
+        metafunc.parametrize("round_", rounds, ids=lambda n: f"round {n}")
+
+
+@pytest.fixture
+def round_() -> int:
+    """Which of the twenty; for tests that ask for no bridge."""
+    return 1
+
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
@@ -35,16 +50,16 @@ def one(standing: dict[str, Rig], platform: str) -> Rig:
 
 
 @pytest.fixture(params=PLATFORMS)
-def rig(request: pytest.FixtureRequest, standing: dict[str, Rig]) -> Rig:
+def rig(request: pytest.FixtureRequest, round_: int, standing: dict[str, Rig]) -> Rig:
     """The bridge on each platform in turn, with somebody new to write."""
     return one(standing, request.param)
 
 
 @pytest.fixture
-def discord(standing: dict[str, Rig]) -> Rig:
+def discord(round_: int, standing: dict[str, Rig]) -> Rig:
     return one(standing, "discord")
 
 
 @pytest.fixture
-def signal(standing: dict[str, Rig]) -> Rig:
+def signal(round_: int, standing: dict[str, Rig]) -> Rig:
     return one(standing, "signal")

@@ -21,7 +21,7 @@ SIM = Path(__file__).resolve().parents[1] / "sim"
 GROUP = "Z3JvdXAvaWQrLz09"
 PLATFORMS = ("discord", "signal")
 STRANGER = {"discord": "6666", "signal": "+15556666666"}
-PEOPLE = 200
+PEOPLE = 4000
 
 
 def people(platform: str) -> list[str]:
@@ -39,13 +39,14 @@ class Rig:
     ) -> None:
         self.platform = platform
         self.daemon = daemon
+        heartbeat = {"heartbeat_ms": more["heartbeat_ms"]} if "heartbeat_ms" in more else {}
         self.home = Path(tempfile.mkdtemp(prefix="br-"))
         self.work = self.home / "work"
         self.work.mkdir()
         self.data = self.home / "data"
         self.data.mkdir()
         self.state = self.home / ".local" / "share" / "omp-bridge"
-        self.discord = Discord() if platform == "discord" else None
+        self.discord = Discord(**heartbeat) if platform == "discord" else None
         self.signal = (
             Signal(self.home / "signal.sock", over_http=over_http, several=several)
             if platform == "signal"
@@ -53,7 +54,8 @@ class Rig:
         )
         self.more = more
         self.turn = 0
-        self.owner = people(platform)[0]
+        self.crowd = people(platform)
+        self.owner = self.crowd[0]
         self.bridges: Bridges
         self._stack = contextlib.ExitStack()
         self._loop: LoopThread | None = None
@@ -112,15 +114,21 @@ class Rig:
         self.turn += 1
         for board in self.bridges.boards.values():
             board.last_error = None
-        self.owner = people(self.platform)[self.turn]
-        for kept in (self.discord.sent, self.discord.typed) if self.discord else ():
-            kept.clear()
-        for kept in (self.signal.sent, self.signal.typed, self.signal.faults) if self.signal else ():
-            kept.clear()
+        self.owner = self.crowd[self.turn]
+        self.forget_sent()
+        if self.signal:
+            self.signal.faults.clear()
         for left in self.data.iterdir():
             left.unlink()
         for made in self.work.iterdir():
             shutil.rmtree(made)
+
+    def forget_sent(self) -> None:
+        """What was sent and shown so far does not count any more."""
+        for kept in (self.discord.sent, self.discord.typed) if self.discord else ():
+            kept.clear()
+        for kept in (self.signal.sent, self.signal.typed) if self.signal else ():
+            kept.clear()
 
     @property
     def place(self) -> str:
@@ -179,6 +187,12 @@ class Rig:
         self.say("!br ping")
         eventually(lambda: self.texts().count("pong") > before, 15.0, f"pong: {self.texts()}")
 
+    @property
+    def typed(self) -> list[str]:
+        """Where it was shown that an answer is being written."""
+        rows = self.discord.typed if self.discord else self.signal.typed if self.signal else []
+        return [str(where) for where in rows if self.place in str(where)]
+
     def break_connection(self) -> None:
         """The platform's side closes the connection and takes a new one."""
         if self.discord is not None:
@@ -213,7 +227,7 @@ class Rig:
         }  # fmt: skip
         setup = BridgeSetup(**{key: self.more.get(key, value) for key, value in shared.items()})
         on = self.platform == "discord"
-        allowed = self.more.get("people", people(self.platform))
+        allowed = self.more.get("people", self.crowd)
         writers = allowed[-1:]
         discord = DiscordSetup(
             enabled=on, token=self.more.get("token", f"Bot {TOKEN}"), prefix="!", may_write=writers,

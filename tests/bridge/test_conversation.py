@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import os
 import signal as signals
+import time
 
 import pytest
 
 from tests.bridge.rig import STRANGER, Rig
 from tests.daemon import Stage, eventually, gone
+from tests.sim.discord import snowflake
 
 
 def test_a_question_is_answered_and_seen_to_be_worked_on(rig: Rig):
     assert rig.ask("hello there") == "heard: hello there"
     assert rig.ask("!br what is this?") == "heard: what is this?"
-    typed = rig.discord.typed if rig.discord else rig.signal.typed if rig.signal else []
-    assert len([where for where in typed if rig.place in str(where)]) == 2
+    assert len(rig.typed) == 2
 
 
 def test_the_text_goes_to_stdin_and_the_command_is_made_from_a_template(rig: Rig):
@@ -121,7 +122,7 @@ def test_what_goes_wrong_in_omp_is_told(rig: Rig):
 
 
 def test_a_flood_of_output_is_read_and_not_kept(rig: Rig):
-    assert rig.ask("big 200") == "that was a lot"
+    assert rig.ask("big 500") == "that was a lot"
     assert rig.ask("endless-line x") == "after the line"
 
 
@@ -197,9 +198,9 @@ def test_strangers_get_nothing(rig: Rig):
         "?",
         "..",
     ]
-    for verb in verbs:
-        rig.say(f"!br {verb}", by=STRANGER[rig.platform])
-        rig.say(verb, by=STRANGER[rig.platform])
+    for number in range(30):
+        for verb in verbs:
+            rig.say(f"!br {verb}" if number % 2 else verb, by=f"{STRANGER[rig.platform]}{number}")
     rig.settle()
     assert rig.texts() == ["pong"]
     assert rig.runs() == []
@@ -207,8 +208,71 @@ def test_strangers_get_nothing(rig: Rig):
     assert rig.status()["sessions"] == sessions + 1
 
 
+def test_a_long_question_arrives_whole(rig: Rig):
+    text = "say " + "what a long question " * 190
+    rig.say(text)
+    assert rig.until_runs(1)[0]["text"] == text.strip()
+    rig.settle()
+
+
+def test_what_is_shown_as_one_character_arrives_as_one(rig: Rig):
+    family, flag = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea"
+    assert rig.ask(f"say {family}{flag}") == family + flag
+    before = len(rig.texts())
+    rig.say(f"say {family * 300}")  # 2,400 units of UTF-16
+    count = 2 if rig.discord else 1
+    assert [set(part.split(family)) for part in rig.hears(before + count)[before:]] == [{""}] * count
+
+
+def test_messages_that_come_out_of_order_are_all_answered(rig: Rig):
+    later, sooner = (
+        snowflake(age) if rig.discord else str(int((time.time() - age) * 1000)) for age in (0, 9)
+    )
+    assert rig.ask("one", id=later) == "heard: one"
+    assert rig.ask("two", id=sooner) == "heard: two"
+
+
+def test_an_answer_that_comes_while_the_connection_is_lost_is_delivered_once(rig: Rig):
+    rig.say("wait go")
+    rig.until_runs(1)
+    rig.break_connection()
+    rig.release("go")
+    assert rig.hears(1) == ["waited for go"]
+    rig.settle()
+    assert rig.texts() == ["waited for go", "pong"]
+
+
+def test_one_channel_does_not_wait_for_another(rig: Rig):
+    rig.say("wait go")
+    rig.until_runs(1)
+    assert rig.ask("hello", place=rig.elsewhere) == "heard: hello"
+    assert "waiting: 0" in rig.ask("!br status", place=rig.elsewhere)
+    rig.release("go")
+    assert rig.hears(3)[2] == "waited for go"
+
+
+def test_a_session_that_cannot_be_kept_does_not_keep_the_answer_back(rig: Rig):
+    in_the_way = rig.state / f".{rig.platform}-sessions.json.new"
+    in_the_way.mkdir()
+    try:
+        assert rig.ask("hello") == "heard: hello"
+        assert "the session cannot be kept" in (rig.status()["last_error"] or "")
+    finally:
+        in_the_way.rmdir()
+    assert rig.ask("again") == "heard: again"
+
+
+def test_the_token_is_in_nothing_that_is_kept(rig: Rig, caplog: pytest.LogCaptureFixture):
+    for text in ("hello", "fail badly", "!br status", "!br list"):
+        rig.ask(text)
+    kept = [file.read_bytes() for file in rig.home.rglob("*") if file.is_file()]
+    assert len(kept) > 3
+    assert not [raw for raw in kept if b"canary" in raw]
+    assert "canary" not in caplog.text + str(rig.status()) + "".join(rig.texts())
+
+
 def test_too_many_questions_are_refused_once(rig: Rig):
-    for number in range(300):
+    for number in range(1000):
         rig.say(f"!br mkdir f{number}")
     rig.hears(31)
     rig.until_state("connected")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.bridge.rig import CHANNEL, Rig, people
+from tests.bridge.rig import CHANNEL, Rig
 from tests.daemon import Stage, eventually
 from tests.sim.discord import BOT, OTHER_CHANNEL, THREAD, TOKEN, Discord, pointed_at, snowflake
 
@@ -92,6 +92,15 @@ def test_a_busy_discord_is_waited_for(discord: Rig):
     assert discord.texts() == ["heard: hello", "pong"]
 
 
+def test_a_storm_of_refusals_and_a_broken_server_are_outlasted(discord: Rig):
+    sim(discord).faults += [(429, {"message": "slow down", "retry_after": 0.02, "global": False})] * 8
+    assert discord.ask("hello") == "heard: hello"
+    sim(discord).faults.append((500, {"message": "500: Internal Server Error", "code": 0}))
+    assert discord.ask("again") == "heard: again"
+    discord.settle()
+    assert discord.texts() == ["heard: hello", "heard: again", "pong"]
+
+
 @pytest.mark.parametrize(("status", "code", "words"), [(403, 50001, "may not write"), (404, 10003, "gone")])
 def test_a_channel_that_takes_nothing_is_reported_and_the_next_question_works(
     discord: Rig, status: int, code: int, words: str
@@ -152,8 +161,19 @@ def test_a_wrong_token_an_intent_that_is_off_and_an_empty_list_end_the_bridge_wi
 def test_only_who_may_write_gets_more_than_reading_tools(discord: Rig):
     discord.ask("hello")
     assert "--tools=read,grep,glob" in discord.runs()[0]["argv"]
-    discord.ask("hello", by=people("discord")[-1])
+    discord.ask("hello", by=discord.crowd[-1])
     argv = discord.runs()[1]["argv"]
     assert "--approval-mode=write" in argv
     assert not [word for word in argv if word.startswith("--tools")]
     assert not {"--yolo", "--auto-approve"} & set(argv)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(200)
+def test_a_gateway_that_stops_answering_heartbeats_is_left_for_a_new_connection(stage: Stage):
+    with Rig("discord", stage.daemon, heartbeat_ms=500) as rig:
+        assert rig.ask("hello") == "heard: hello"
+        sim(rig).acks = False
+        eventually(lambda: sim(rig).resumed == 1, 150.0)  # discord.py allows a minute of silence
+        sim(rig).acks = True
+        assert rig.ask("again") == "heard: again"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from brainrouter.bridge import signal_link
 from brainrouter.bridge.signal_daemon import command
 from tests.bridge.rig import ACCOUNT, GROUP, SIM, Rig
 from tests.daemon import ROOT, Stage, eventually, gone
@@ -107,9 +108,28 @@ def test_whose_safety_number_changed_is_not_answered_any_more(signal: Rig):
     signal.say("hello")
     eventually(lambda: "safety number" in (signal.status()["last_error"] or ""))
     signal.say("again")
-    signal.owner = "+15550010199"
+    signal.owner = signal.crowd[-1]
     signal.settle()
     assert len(signal.runs()) == 1
+
+
+def test_half_a_line_before_a_lost_connection_hurts_nothing(signal: Rig):
+    sim(signal).junk = b'{"jsonrpc":"2.0","method":"receive","params":{"envelope":'
+    try:
+        sim(signal).push(signal.owner, now(), {"typingMessage": {}})
+    finally:
+        sim(signal).junk = b""
+    signal.break_connection()
+    assert signal.ask("hello", id=str(now())) == "heard: hello"
+
+
+def test_a_send_that_is_never_answered_is_given_up_and_reported(signal: Rig, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(signal_link, "CALL_S", 0.3)
+    sim(signal).faults.append("silence")
+    signal.say("hello")
+    eventually(lambda: "did not take it in time" in (signal.status()["last_error"] or ""))
+    monkeypatch.undo()
+    assert signal.ask("again") == "heard: again"
 
 
 def test_code_is_shown_in_one_width(signal: Rig):

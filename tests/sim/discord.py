@@ -45,10 +45,13 @@ class Sent:
 class Discord:
     """Runs on a thread of its own; its methods may be called from any other."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat_ms: int = 41_250) -> None:
         self._thread = LoopThread()
+        self._heartbeat_ms = heartbeat_ms
         self._socket: web.WebSocketResponse | None = None
-        self._log: list[dict[str, Any]] = []
+        # What a connection that resumes is told again; Discord forgets, too.
+        self._log: deque[dict[str, Any]] = deque(maxlen=2000)
+        self._count = 0
         self._nonces: dict[str, str] = {}
         self.sent: list[Sent] = []
         self.typed: list[str] = []
@@ -105,7 +108,7 @@ class Discord:
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_json({"op": 10, "d": {"heartbeat_interval": 41_250}})
+        await socket.send_json({"op": 10, "d": {"heartbeat_interval": self._heartbeat_ms}})
         async for frame in socket:
             if frame.type is WSMsgType.TEXT:
                 await self._client_said(socket, json.loads(frame.data))
@@ -124,6 +127,7 @@ class Discord:
                 await socket.close(code=self.refuse_identify or 4004)
                 return
             self._log.clear()
+            self._count = 0
             self._socket = socket
             await self._dispatch("READY", self._ready())
             await self._dispatch("GUILD_CREATE", guild())
@@ -141,7 +145,8 @@ class Discord:
         }  # fmt: skip
 
     async def _dispatch(self, name: str, d: Any) -> None:
-        event = {"op": 0, "t": name, "s": len(self._log) + 1, "d": d}
+        self._count += 1
+        event = {"op": 0, "t": name, "s": self._count, "d": d}
         self._log.append(event)
         if self._socket is not None:
             with contextlib.suppress(ConnectionError):
