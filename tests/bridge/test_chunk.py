@@ -43,6 +43,7 @@ def test_every_part_opens_and_closes_its_own_fences(text: str, limit: int):
 @given(
     st.lists(
         st.sampled_from([FAMILY, FLAG, "e\u0301", "\U0001f44d\U0001f3fd", "\u1112\u1161\u11ab", "\r\n", "a"]),
+        min_size=40,
         max_size=200,
     )
 )
@@ -64,6 +65,8 @@ def test_a_block_is_opened_again_with_its_language_and_kept_whole_where_it_fits(
     assert more[-1].text.endswith("```\nDone.")
     short = "words " * 60 + "\n```\na\nb\n```\n" + "words " * 60
     assert any("```\na\nb\n```\n" in part.text for part in chunk(short, 500))
+    tildes = "```\n~~~\n" + "words " * 60 + "\n```\n"
+    assert [part.text.count("```") for part in chunk(tildes, 250)] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,4 @@ def test_signal_shows_blocks_in_one_width_without_their_fences():
     assert text == "\U0001f600 Look:\na = 1\nand\nb\nend"
     assert ranges == ["9:6:MONOSPACE", "19:2:MONOSPACE"]
     assert styled("plain `text`") == ("plain `text`", [])
+    assert styled("```\n\n```\nnothing in it") == ("\nnothing in it", [])

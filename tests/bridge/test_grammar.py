@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from brainrouter.bridge.chunk import width
 from brainrouter.bridge.grammar import Command, Guess, Parsed, Prompt, help_text, parse
-from brainrouter.bridge.models import Found, find
+from brainrouter.bridge.models import Found, find, usable
 
 BOTH: list[tuple[str, Parsed]] = [
     ("!br ping", Command("ping")),
@@ -104,3 +104,9 @@ def test_names_of_models_are_found_by_alias_and_in_any_case_or_a_near_one_is_nam
     assert find("fast", known, aliases) == Found("Gemma-4")
     assert find("qwen-codr", known, aliases) == Found(None, "qwen-coder")
     assert find("zzzzzz", known, aliases) == Found(None, None)
+
+
+@pytest.mark.parametrize("name", ["-x", "", "a b", "a\nb", "x" * 129, "$(x)", "\u00e9"])
+def test_what_could_be_taken_for_something_else_is_no_models_name(name: str):
+    assert not usable(name)
+    assert usable("brainrouter/gpt-oss:20b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -149,6 +150,14 @@ def test_a_new_folder_is_private_and_one_plain_word(space: Workspace, tree: Path
     for name in ("new-1.x", "", ".git", "-rf", "a/b", "..", "a b", "x" * 65, "\u00e9", "a\n", "a\0"):
         with pytest.raises(Refused):
             space.make("a", name)
+
+
+def test_a_work_folder_that_was_removed_meanwhile_is_said(space: Workspace, tree: Path):
+    shutil.rmtree(tree)
+    with pytest.raises(Refused, match="there is no folder a"):
+        space.moved("", "a")
+    with pytest.raises(Refused, match="cannot be made"):
+        space.make("", "x")
 
 
 def test_a_root_that_is_none_is_said(tmp_path: Path):
