@@ -151,9 +151,7 @@ class Upstream:
 
     async def _accepted(self, response: Response) -> dict[str, str]:
         """The headers of a 200 answer. Raises the Failure that any other status means."""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()
-        }
+        headers = response.headers.by_name()
         if response.status == 200:
             return headers
         try:

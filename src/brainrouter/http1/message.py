@@ -2,25 +2,36 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Headers:
-    """Header lines in the order they came. Names are lower-case bytes; values are stripped bytes."""
+    """Header lines in the order they came. Names are lower-case bytes; values are stripped bytes.
 
-    __slots__ = ("_first", "_items")
+    Requests whose heads are the same to the byte share one object: see `once`.
+    """
 
-    def __init__(self, items: list[tuple[bytes, bytes]], first: dict[bytes, bytes] | None = None) -> None:
+    __slots__ = ("_by_name", "_items", "_kept")
+
+    def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
         self._items = items
-        self._first = first
+        self._by_name: dict[str, str] | None = None
+        self._kept: dict[Callable[[Headers], Any], Any] = {}
+
+    def by_name(self) -> dict[str, str]:
+        """The first value of each name, decoded as Latin-1. The dict is the object's own, do not change it."""
+        found = self._by_name
+        if found is None:
+            found = self._by_name = {
+                name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(self._items)
+            }
+        return found
 
     def get(self, name: str) -> str | None:
         """The first value of `name` (lower-case), or None."""
-        first = self._first
-        if first is None:
-            first = self._first = dict(reversed(self._items))
-        value = first.get(name.encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
+        return self.by_name().get(name)
 
     def count(self, name: str) -> int:
         """How many lines carry `name` (lower-case)."""
@@ -30,6 +41,13 @@ class Headers:
     def items(self) -> list[tuple[bytes, bytes]]:
         """All lines; the list is the object's own, do not change it."""
         return self._items
+
+    def once(self, read: "Callable[[Headers], T]") -> T:
+        """`read(self)`, worked out once for all requests with this head. `read` must depend on the lines alone."""
+        kept = self._kept
+        if read not in kept:
+            kept[read] = read(self)
+        return kept[read]
 
     def __repr__(self) -> str:
         return f"Headers({[name.decode('latin-1') for name, _ in self._items]})"

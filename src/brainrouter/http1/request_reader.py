@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import httptools
 
 from brainrouter.http1.errors import Refused
+from brainrouter.http1.known_head import KnownHead, around_length
 from brainrouter.http1.limits import Limits
 from brainrouter.http1.message import Headers, Peer, Request
 from brainrouter.http1.names import names
@@ -32,9 +33,9 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_hold", "_items", "_keep", "_last",
-        "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_peer", "_refused", "_size", "_target",
-        "arrived", "in_body",
+        "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_hold", "_items", "_keep", "_known",
+        "_last", "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_path", "_peer", "_query",
+        "_refused", "_size", "_start", "_target", "arrived", "in_body",
     )  # fmt: skip
 
     def __init__(
@@ -53,10 +54,12 @@ class RequestReader:
         self._last = False
         self._block = 0
         self._refused: Refused | None = None
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser: Any = None
+        self._known: KnownHead | None = None
         self._reset()
 
     def _reset(self) -> None:
+        self._start = b""
         self._target = b""
         self._items: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
@@ -89,8 +92,14 @@ class RequestReader:
             return
         if self.in_body and self._body_left > 0:
             data = self._take_body(data)
-            if not data:
-                return
+        known = self._known
+        if known is not None:
+            while data and not self.partial and (length := known.length(data)) > 0:
+                data = self._same_again(known, length, data)
+        if not data:
+            return
+        if not self.partial:
+            self._start = data
         self._block = len(data)
         self._fed += self._block
         size = self._size
@@ -100,7 +109,23 @@ class RequestReader:
         elif self._fed > self._limits.head_bytes:
             self._refuse(431, "the request head is too large")
 
+    def _same_again(self, known: KnownHead, length: int, data: bytes) -> bytes:
+        """Begin a request whose head is `known`, without parsing it; gives back what is not of this request."""
+        self._begun = True
+        self._check_length(length)
+        self._method, self._path, self._query, self._headers = (
+            known.method, known.path, known.query, known.headers
+        )  # fmt: skip
+        self._keep, self._old = True, False
+        self.arrived = monotonic()
+        self.in_body = True
+        self._body_left = length
+        body = data[known.size(length) :]
+        return self._take_body(body) if body else b""
+
     def _parse(self, data: bytes) -> None:
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         while data:
             try:
                 self._parser.feed_data(data)
@@ -132,7 +157,6 @@ class RequestReader:
         self.on_body(data)
         self._body_left = left - len(data)
         if self._body_left == 0:
-            self._parser = httptools.HttpRequestParser(self)
             self.on_message_complete()
         return b"" if self._last else rest
 
@@ -179,8 +203,10 @@ class RequestReader:
             self._refuse(400, "the Host header is missing")
         self._check_body(first)
         self._keep = parser.should_keep_alive()
-        self._headers = Headers(items, first)
+        self._headers = Headers(items)
         self._items = []  # trailers land here and are dropped
+        self._path, _, self._query = self._target.decode("ascii").partition("?")
+        self._remember(first)
         self.arrived = monotonic()
         self.in_body = True
 
@@ -204,8 +230,9 @@ class RequestReader:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._bulk is not None:
             body = bytes(self._bulk + body)
-        path, _, query = self._target.decode("ascii").partition("?")
-        request = Request(self._method, path, query, self._headers, body, self._peer, self.arrived)
+        request = Request(
+            self._method, self._path, self._query, self._headers, body, self._peer, self.arrived
+        )
         self._last = not self._keep
         self._reset()
         if not self._deliver(request, self._keep, self._old):
@@ -224,8 +251,7 @@ class RequestReader:
             self._refuse(501, "the only transfer-encoding understood is chunked, on HTTP/1.1")
         if length is not None:
             self._body_left = int(length)
-            if self._body_left > self._limits.body_bytes:
-                self._refuse(413, "the request body is too large")
+            self._check_length(self._body_left)
         if b"upgrade" in first and self._parser.should_upgrade() and (coding or self._body_left > 0):
             self._refuse(400, "a request with a body cannot be upgraded")
         expect = first.get(b"expect")
@@ -234,6 +260,19 @@ class RequestReader:
                 self._refuse(417, "the only expectation understood is 100-continue")
             if not self._old and (coding or self._body_left > 0):
                 self._on_expect()
+
+    def _check_length(self, length: int) -> None:
+        if length > self._limits.body_bytes:
+            self._refuse(413, "the request body is too large")
+
+    def _remember(self, first: dict[bytes, bytes]) -> None:
+        """Know this head again, where it is a plain one: kept alive, with a body of known length to come at once."""
+        plain = self._keep and not self._old and self._body_left > 0 and self._start
+        if not plain or b"expect" in first or b"upgrade" in first:
+            return
+        halves = around_length(self._start)
+        if halves is not None:
+            self._known = KnownHead(*halves, self._method, self._path, self._query, self._headers)
 
     def _head_size(self) -> int:
         return len(self._target) + 14 + sum(len(name) + len(value) + 4 for name, value in self._items)

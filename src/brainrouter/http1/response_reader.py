@@ -95,7 +95,7 @@ class ResponseReader:
         )
         self.until_eof = not framed
         self.status = status
-        self.headers = Headers(items, first)
+        self.headers = Headers(items)
         if self._head_only:
             self.complete = True
             self._parser = None  # it would wait for the body that the answer to a HEAD only announces

@@ -10,7 +10,6 @@ from msgspec import Raw
 
 from brainrouter.brain.shape import Tool
 from brainrouter.brain.tool_list import telling_tools
-from brainrouter.edge.http.generate import lower
 from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.edge.http.views import as_json
 from brainrouter.flows.decide import Decider
@@ -38,7 +37,7 @@ class DecideRoute:
         self._folder = folder
 
     async def __call__(self, request: Request) -> Answer:
-        headers = lower(request)
+        headers = request.headers.by_name()
         try:
             ask, text, tools = _read(request, headers)
         except BadBody as bad:

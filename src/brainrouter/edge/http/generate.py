@@ -56,7 +56,7 @@ class Generate:
     async def count_tokens(self, request: Request) -> Answer:
         """POST /v1/messages/count_tokens. Leaves no event: clients send dozens at a time, and nothing is routed."""
         try:
-            ask = parse_messages(request.body, lower(request))
+            ask = parse_messages(request.body, request.headers.by_name())
         except BadBody as bad:
             self._recorder.refused(request.path, bad.status, bad.message)
             return problem(request.path, bad.status, bad.message, param=bad.param)
@@ -68,7 +68,7 @@ class Generate:
                 request.path, 503, "brainrouter is shutting down; try again in a moment", close=True
             )
         try:
-            ask = parse(request.body, lower(request))
+            ask = parse(request.body, request.headers.by_name())
             ask.query = request.query
         except BadBody as bad:
             self._recorder.refused(request.path, bad.status, bad.message)
@@ -87,14 +87,6 @@ class Generate:
             headers = (*passed_on(answer.upstream_headers), ("cache-control", "no-cache"), *answer.headers)
             return StreamReply(200, answer.pump, headers=headers)
         return Reply(200, answer.whole.body, headers=(*passed_on(answer.whole.headers), *answer.headers))
-
-
-def lower(request: Request) -> dict[str, str]:
-    """The request's headers by lower-case name; of a name that came twice, the first value."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-    return headers
 
 
 def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:

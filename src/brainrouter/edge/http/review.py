@@ -15,7 +15,6 @@ from brainrouter.adapters.git_repo import GitTrouble
 from brainrouter.adapters.review_state import ReviewState
 from brainrouter.adapters.review_store import CannotKeep
 from brainrouter.adapters.work_folder import NotAllowed
-from brainrouter.edge.http.generate import lower
 from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.edge.http.views import as_json
 from brainrouter.flows.review import Call, ReviewDesk, Stopping
@@ -192,7 +191,7 @@ class ReviewRoutes:
         if cwd is None:
             where = "your own folder could not be found" if unix else "over TCP nothing says where you are"
             raise BadBody(f"cwd: give the absolute path of the project; {where}", "cwd")
-        return Call(task_id, summary, cwd, details, history, own, harness_of(lower(request)))
+        return Call(task_id, summary, cwd, details, history, own, harness_of(request.headers.by_name()))
 
 
 _SETTINGS: dict[str, msgspec.json.Decoder[Any]] = {
