@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainrouter.wire.chat import messages_of, parse_chat
+from brainrouter.wire.chat import ChatMessage, parse_chat
 from brainrouter.wire.json_body import BadBody
 from brainrouter.wire.prompt_text import last_user_text
 
@@ -53,7 +53,7 @@ def field_at_fault(raw: bytes) -> str:
         ask = parse_chat(raw, {})
     except BadBody as refused:
         return refused.param or "the body"
-    messages_of(ask)
+    assert ask.body
     last_user_text(ask)
     return ""
 
@@ -62,9 +62,10 @@ def test_a_valid_request_is_read_without_touching_what_is_not_known() -> None:
     ask = parse_chat(body(), {"x-session-id": "s1", "user-agent": "opencode/1.18.33"})
     assert (ask.model, ask.stream, ask.session, ask.harness) == ("auto", True, "s1", "opencode")
     assert bytes(ask.body["future_field"]) == b'{"kept": [1, 2]}'
-    roles = [message.role for message in messages_of(ask)]
+    roles = [message.role for message in ask.turns or ()]
     assert roles == ["system", "user", "assistant", "tool"]
-    assert messages_of(ask)[3].tool_call_id == "c1"
+    assert ask.turns
+    assert cast(ChatMessage, ask.turns[3]).tool_call_id == "c1"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_missing_model_is_auto(raw: bytes) -> None:
 
 def test_any_role_and_unknown_fields_pass() -> None:
     ask = parse_chat(body(messages=[{"role": "critic", "content": "x", "odd": 1}]), {})
-    assert messages_of(ask)[0].role == "critic"
+    assert [turn.role for turn in ask.turns or ()] == ["critic"]
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainrouter.wire.ask import Ask, Dialect
-from brainrouter.wire.json_body import parse_object
 from brainrouter.wire.prompt_text import excerpt, last_user_text, peeled
 
 
 def ask(turns: Any, dialect: Dialect = "chat") -> Ask:
     field = "input" if dialect == "responses" else "messages"
     raw = json.dumps({field: turns}).encode()
-    return Ask(dialect=dialect, raw=raw, body=parse_object(raw), model="auto", stream=False)
+    return Ask(dialect=dialect, raw=raw, model="auto", stream=False)
 
 
 def user(content: Any) -> dict[str, Any]:

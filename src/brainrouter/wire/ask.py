@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Protocol
 
 import msgspec
+
+from brainrouter.wire.json_body import parse_object
 
 Dialect = Literal["chat", "messages", "responses"]
 Route = Literal["cloud", "local"]
 
 
-@dataclass(slots=True)
+class Said(Protocol):
+    """One row of a conversation; `content` is undecoded JSON."""
+
+    role: str
+    content: msgspec.Raw
+
+
+@dataclass
 class Ask:
     """One request for a generation.
 
-    `body` holds every top-level field as undecoded JSON, in the order it came, so that nothing is lost or
-    rebuilt on the way to an upstream that speaks the same dialect. `headers` has lower-case names; a name that
-    came twice holds the first value. `query` is the request's query string, without its question mark.
+    `headers` has lower-case names; a name that came twice holds the first value. Requests with the same head share the
+    object: it is never changed. `query` is the request's query string, without its question mark. `turns` are the
+    conversation's rows where reading the request gave them, else None.
     """
 
     dialect: Dialect
     raw: bytes
-    body: dict[str, msgspec.Raw]
     model: str
     stream: bool
     headers: dict[str, str] = field(default_factory=dict[str, str])
     session: str | None = None
     harness: str | None = None
     query: str = ""
+    turns: Sequence[Said] | None = None
+
+    @cached_property
+    def body(self) -> dict[str, msgspec.Raw]:
+        """Every top-level field as undecoded JSON, in the order it came, so that nothing is lost or rebuilt."""
+        return parse_object(self.raw)

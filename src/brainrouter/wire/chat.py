@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
-from brainrouter.wire.ask import Ask, Dialect
-from brainrouter.wire.identity import harness_of, session_of
-from brainrouter.wire.json_body import BadBody, decode_field, kind_of, parse_object
+from brainrouter.wire.ask import Ask
+from brainrouter.wire.field_checks import (
+    NUMBER,
+    SWITCH,
+    AnyObject,
+    check_content,
+    check_list,
+    checked_ask,
+    rows_of,
+)
+from brainrouter.wire.json_body import parse_object
+from brainrouter.wire.plain import Common, plain_ask, read_plain
 
-NULL = Raw(b"null")
+_NULL = Raw(b"null")
 
 
 class ChatMessage(msgspec.Struct):
     """One message. `content` and `tool_calls` are undecoded: `null` when the message has none."""
 
     role: str
-    content: Raw = NULL
-    tool_calls: Raw = NULL
+    content: Raw = _NULL
+    tool_calls: Raw = _NULL
     tool_call_id: str | None = None
     name: str | None = None
 
 
-class _Object(msgspec.Struct):
-    """Any JSON object."""
+class _Plain(Common, kw_only=True):
+    """A request of the usual shape."""
+
+    messages: list[ChatMessage]
+    parallel_tool_calls: bool | None = None
+    max_tokens: float | None = None
+    max_completion_tokens: float | None = None
+    top_k: float | None = None
+    n: float | None = None
+    seed: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    top_logprobs: float | None = None
+    stop: str | list[Any] | None = None
+    tool_choice: str | AnyObject | None = None
+    stream_options: AnyObject | None = None
+    response_format: AnyObject | None = None
 
 
+_PLAIN = msgspec.json.Decoder(_Plain)
 _MESSAGES = msgspec.json.Decoder(list[ChatMessage])
-OBJECTS = msgspec.json.Decoder(list[_Object])
-_TEXT = msgspec.json.Decoder(str)
-
-_NUMBER = ("number", "null")
-_SWITCH = ("boolean", "null")
 _FIELD_KINDS: dict[str, tuple[str, ...]] = {
-    "stream": _SWITCH,
-    "parallel_tool_calls": _SWITCH,
-    "max_tokens": _NUMBER,
-    "max_completion_tokens": _NUMBER,
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "top_k": _NUMBER,
-    "n": _NUMBER,
-    "seed": _NUMBER,
-    "presence_penalty": _NUMBER,
-    "frequency_penalty": _NUMBER,
-    "top_logprobs": _NUMBER,
+    "stream": SWITCH,
+    "parallel_tool_calls": SWITCH,
+    "max_tokens": NUMBER,
+    "max_completion_tokens": NUMBER,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "top_k": NUMBER,
+    "n": NUMBER,
+    "seed": NUMBER,
+    "presence_penalty": NUMBER,
+    "frequency_penalty": NUMBER,
+    "top_logprobs": NUMBER,
     "stop": ("string", "array", "null"),
     "tool_choice": ("string", "object", "null"),
     "tools": ("array", "null"),
@@ -55,74 +78,18 @@ _FIELD_KINDS: dict[str, tuple[str, ...]] = {
 
 def parse_chat(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/chat/completions` as an Ask, or BadBody naming the field at fault."""
+    plain = read_plain(raw, _PLAIN)
+    if plain is not None and plain.messages:
+        _check(plain.messages)
+        return plain_ask("chat", raw, plain, plain.messages, headers)
     body = parse_object(raw)
-    _check_messages(body)
-    return ask_of("chat", raw, body, headers, _FIELD_KINDS)
+    messages = rows_of(body, "messages", _MESSAGES)
+    _check(messages)
+    return checked_ask("chat", raw, body, messages, headers, _FIELD_KINDS)
 
 
-def ask_of(
-    dialect: Dialect,
-    raw: bytes,
-    body: dict[str, Raw],
-    headers: dict[str, str],
-    kinds: dict[str, tuple[str, ...]],
-    lists: tuple[str, ...] = ("tools",),
-) -> Ask:
-    """An Ask of any dialect. Raises BadBody unless each field is of its `kinds` and each of `lists` holds objects."""
-    for name in body.keys() & kinds.keys():
-        expect(body, name, *kinds[name])
-    for name in lists:
-        if name in body and kind_of(body[name]) == "array":
-            decode_field(body, name, OBJECTS)
-    return Ask(
-        dialect=dialect,
-        raw=raw,
-        body=body,
-        model=model_of(body),
-        stream="stream" in body and bytes(body["stream"]) == b"true",
-        headers=headers,
-        session=session_of(headers, body),
-        harness=harness_of(headers),
-    )
-
-
-def messages_of(ask: Ask) -> list[ChatMessage]:
-    """The messages of a chat request that `parse_chat` accepted, decoded anew at each call."""
-    return _MESSAGES.decode(ask.body["messages"])
-
-
-def model_of(body: dict[str, Raw]) -> str:
-    """The model asked for: "auto" when none is named."""
-    if "model" not in body or kind_of(body["model"]) == "null":
-        return "auto"
-    return decode_field(body, "model", _TEXT) or "auto"
-
-
-def expect(body: dict[str, Raw], name: str, *kinds: str) -> None:
-    """Refuse a field whose JSON value is none of `kinds`."""
-    kind = kind_of(body[name])
-    if kind not in kinds:
-        raise BadBody(f"{name}: expected {' or '.join(kinds)}, got {kind}", name)
-
-
-def _check_messages(body: dict[str, Raw]) -> None:
-    if "messages" not in body:
-        raise BadBody("messages: this field is required", "messages")
-    expect(body, "messages", "array")
-    messages = decode_field(body, "messages", _MESSAGES)
-    if not messages:
-        raise BadBody("messages: at least one message is required", "messages")
+def _check(messages: Sequence[ChatMessage]) -> None:
     for index, message in enumerate(messages):
-        if memoryview(message.content)[0] != 0x22:
-            check_list(message.content, f"messages[{index}].content", or_string=True)
-        if message.tool_calls is not NULL:
+        check_content(message.content, f"messages[{index}].content")
+        if message.tool_calls is not _NULL:
             check_list(message.tool_calls, f"messages[{index}].tool_calls")
-
-
-def check_list(value: Raw, path: str, *, or_string: bool = False) -> None:
-    """Refuse what is neither a list of objects nor null (nor a string)."""
-    kind = kind_of(value)
-    if kind == "array":
-        decode_field({path: value}, path, OBJECTS)
-    elif kind != "null" and not (or_string and kind == "string"):
-        raise BadBody(f"{path}: expected {'string, ' if or_string else ''}array or null, got {kind}", path)

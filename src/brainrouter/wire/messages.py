@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from msgspec import Raw
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from brainrouter.wire.ask import Ask
-from brainrouter.wire.chat import ask_of, check_list, expect
-from brainrouter.wire.json_body import BadBody, decode_field, parse_object
-from brainrouter.wire.turns import TURNS
+from brainrouter.wire.field_checks import NUMBER, SWITCH, AnyObject, check_content, checked_ask, rows_of
+from brainrouter.wire.json_body import BadBody, parse_object
+from brainrouter.wire.plain import Common, plain_ask, read_plain
+from brainrouter.wire.turns import TURNS, Turn
 
-_NUMBER = ("number", "null")
+
+class _Plain(Common, kw_only=True):
+    """A request of the usual shape."""
+
+    messages: list[Turn]
+    system: str | list[AnyObject] | None = None
+    max_tokens: float | None = None
+    top_k: float | None = None
+    stop_sequences: list[Any] | None = None
+    tool_choice: AnyObject | None = None
+    thinking: AnyObject | None = None
+    output_config: AnyObject | None = None
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
 _FIELD_KINDS: dict[str, tuple[str, ...]] = {
-    "stream": ("boolean", "null"),
-    "max_tokens": _NUMBER,
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "top_k": _NUMBER,
+    "stream": SWITCH,
+    "max_tokens": NUMBER,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "top_k": NUMBER,
     "stop_sequences": ("array", "null"),
     "system": ("string", "array", "null"),
     "tools": ("array", "null"),
@@ -28,20 +46,18 @@ _FIELD_KINDS: dict[str, tuple[str, ...]] = {
 
 def parse_messages(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/messages` (or its count_tokens) as an Ask, or BadBody naming the field at fault."""
+    plain = read_plain(raw, _PLAIN)
+    if plain is not None and plain.messages and bytes(plain.metadata)[:1] in b"{n":
+        _check(plain.messages)
+        return plain_ask("messages", raw, plain, plain.messages, headers)
     body = parse_object(raw)
-    _check_messages(body)
-    return ask_of("messages", raw, body, headers, _FIELD_KINDS, lists=("tools", "system"))
+    turns = rows_of(body, "messages", TURNS)
+    _check(turns)
+    return checked_ask("messages", raw, body, turns, headers, _FIELD_KINDS, lists=("tools", "system"))
 
 
-def _check_messages(body: dict[str, Raw]) -> None:
-    if "messages" not in body:
-        raise BadBody("messages: this field is required", "messages")
-    expect(body, "messages", "array")
-    turns = decode_field(body, "messages", TURNS)
-    if not turns:
-        raise BadBody("messages: at least one message is required", "messages")
+def _check(turns: Sequence[Turn]) -> None:
     for index, turn in enumerate(turns):
         if not turn.role:
             raise BadBody(f"messages[{index}].role: this field is required", f"messages[{index}].role")
-        if memoryview(turn.content)[0] != 0x22:
-            check_list(turn.content, f"messages[{index}].content", or_string=True)
+        check_content(turn.content, f"messages[{index}].content")

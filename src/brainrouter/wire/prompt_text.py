@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.secret_shapes import masked
+from brainrouter.wire.turns import TURNS
 
 __all__ = ["excerpt", "last_user_text", "masked", "peeled"]
 
@@ -47,17 +48,11 @@ _DUMP_LINES = re.compile(
 _TEXT_PARTS = frozenset(("text", "input_text"))
 
 
-class _Turn(msgspec.Struct):
-    role: str = ""
-    content: Raw = Raw(b"null")
-
-
 class _Part(msgspec.Struct):
     type: str = ""
     text: str = ""
 
 
-_TURNS = msgspec.json.Decoder(list[_Turn])
 _TEXT = msgspec.json.Decoder(str)
 _PARTS = msgspec.json.Decoder(list[_Part])
 _ANYTHING = msgspec.json.Decoder(list[Any])
@@ -68,15 +63,17 @@ def last_user_text(ask: Ask) -> str:
 
     A user message that holds only tool results or envelopes is passed over for the one before it.
     """
-    turns = ask.body.get("input" if ask.dialect == "responses" else "messages")
-    if turns is None:
-        return ""
-    if memoryview(turns)[0] == 0x22:
-        return peeled(_text_of(turns))
-    try:
-        rows = _TURNS.decode(turns)
-    except (ValueError, RecursionError):
-        return ""
+    rows = ask.turns
+    if rows is None:
+        turns = ask.body.get("input" if ask.dialect == "responses" else "messages")
+        if turns is None:
+            return ""
+        if memoryview(turns)[0] == 0x22:
+            return peeled(_text_of(turns))
+        try:
+            rows = TURNS.decode(turns)
+        except (ValueError, RecursionError):
+            return ""
     for turn in reversed(rows):
         if turn.role == "user":
             text = peeled(_text_of(turn.content))

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from msgspec import Raw
+from typing import Any
+
+import msgspec
 
 from brainrouter.wire.ask import Ask
-from brainrouter.wire.chat import OBJECTS, ask_of, expect
+from brainrouter.wire.field_checks import NUMBER, OBJECTS, SWITCH, AnyObject, checked_ask, expect
 from brainrouter.wire.json_body import BadBody, decode_field, kind_of, parse_object
+from brainrouter.wire.plain import Common, plain_ask, read_plain
+from brainrouter.wire.turns import Turn
 
-_NUMBER = ("number", "null")
-_SWITCH = ("boolean", "null")
+
+class _Plain(Common, kw_only=True):
+    """A request of the usual shape."""
+
+    input: list[Turn]
+    store: bool | None = None
+    background: bool | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: float | None = None
+    instructions: str | list[Any] | None = None
+    tool_choice: str | AnyObject | None = None
+    text: AnyObject | None = None
+    reasoning: AnyObject | None = None
+    include: list[Any] | None = None
+    previous_response_id: str | None = None
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
 _FIELD_KINDS: dict[str, tuple[str, ...]] = {
-    "stream": _SWITCH,
-    "store": _SWITCH,
-    "background": _SWITCH,
-    "parallel_tool_calls": _SWITCH,
-    "max_output_tokens": _NUMBER,
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
+    "stream": SWITCH,
+    "store": SWITCH,
+    "background": SWITCH,
+    "parallel_tool_calls": SWITCH,
+    "max_output_tokens": NUMBER,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
     "instructions": ("string", "array", "null"),
     "tools": ("array", "null"),
     "tool_choice": ("string", "object", "null"),
@@ -31,14 +51,13 @@ _FIELD_KINDS: dict[str, tuple[str, ...]] = {
 
 def parse_responses(raw: bytes, headers: dict[str, str]) -> Ask:
     """The body of `POST /v1/responses` as an Ask, or BadBody naming the field at fault."""
+    plain = read_plain(raw, _PLAIN)
+    if plain is not None and plain.input and bytes(plain.metadata)[:1] in b"{n":
+        return plain_ask("responses", raw, plain, plain.input, headers)
     body = parse_object(raw)
-    _check_input(body)
-    return ask_of("responses", raw, body, headers, _FIELD_KINDS)
-
-
-def _check_input(body: dict[str, Raw]) -> None:
     if "input" not in body:
         raise BadBody("input: this field is required", "input")
     expect(body, "input", "string", "array")
     if kind_of(body["input"]) == "array" and not decode_field(body, "input", OBJECTS):
         raise BadBody("input: at least one item is required", "input")
+    return checked_ask("responses", raw, body, None, headers, _FIELD_KINDS)
