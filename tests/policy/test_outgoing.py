@@ -22,9 +22,9 @@ def request(**fields: Any) -> bytes:
 
 
 def sent_headers(out: Outgoing) -> dict[str, str]:
-    names = [name for name, _ in out.headers]
+    names = [name for name, _ in (*out.headers, *out.shared)]
     assert len(names) == len(set(names))
-    return {name.decode(): value.decode("latin-1") for name, value in out.headers}
+    return {name.decode(): value.decode("latin-1") for name, value in (*out.headers, *out.shared)}
 
 
 def cloud(raw: bytes, key: str | None = "mnfst_k", **headers: str) -> Outgoing:
@@ -77,7 +77,7 @@ def test_fields_that_nobody_knows_arrive_as_they_were(extra: dict[str, Any]) -> 
 )  # fmt: skip
 def test_what_is_between_the_caller_and_us_stays_with_us(name: str) -> None:
     out = cloud(request(), **{name: "canary"})
-    assert "canary" not in str(out.headers)
+    assert "canary" not in str((out.headers, out.shared))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def responses(*items: Any, **fields: Any) -> Ask:
 
 
 def headers_of(out: Outgoing) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in out.headers}
+    return {name.decode(): value.decode("latin-1") for name, value in (*out.headers, *out.shared)}
 
 
 def local(ask: Ask, **more: Any) -> dict[str, Any]:

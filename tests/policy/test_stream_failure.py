@@ -10,7 +10,6 @@ import pytest
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.stream_failure import failure_in_stream, failure_in_whole
 from brainrouter.wire.disguise import disguised
-from brainrouter.wire.json_body import parse_object
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import facts_of
 
@@ -24,9 +23,9 @@ def stub(code: str) -> dict[str, Any]:
 
 
 def in_whole(answer: Any, **headers: str) -> Failure | None:
-    facts = facts_of("chat", parse_object(json.dumps(answer).encode()))
+    facts = facts_of("chat", answer)
     lines = {name.replace("_", "-"): value for name, value in headers.items()}
-    return failure_in_whole(disguised(200, lines, facts.head, "chat"), facts)
+    return failure_in_whole(disguised(200, lines, answer, "chat"), facts)
 
 
 def in_stream(*events: str) -> Failure | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainrouter.wire.ask import Dialect
-from brainrouter.wire.json_body import parse_object
 from brainrouter.wire.whole import Facts, facts_of
 
 ANY = st.recursive(
@@ -23,7 +21,7 @@ ANY = st.recursive(
 
 
 def facts(dialect: Dialect, answer: dict[str, Any]) -> Facts:
-    return facts_of(dialect, parse_object(json.dumps(answer).encode()))
+    return facts_of(dialect, answer)
 
 
 def chat(message: dict[str, Any], finish: str = "stop") -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Piece:
     """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
 
     __slots__ = (
-        "_budget", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
+        "_allow_until", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -33,10 +33,10 @@ class Piece:
         heard: Callable[[int], None],
         stall_s: float,
         inward: Telling | None,
-        budget: asyncio.Timeout,
+        allow_until: Callable[[float], None],
     ) -> None:
         self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
-        self._stall_s, self._inward, self._budget = stall_s, inward, budget
+        self._stall_s, self._inward, self._allow_until = stall_s, inward, allow_until
         self._now = asyncio.get_running_loop().time
         self._progress = self._now()
         self._lingers = False
@@ -59,7 +59,7 @@ class Piece:
     def linger(self) -> None:
         """The answer is over. Its body should end now as well; one that does not is not waited for."""
         self._lingers = True
-        self._budget.reschedule(self._now() + LINGER_S)
+        self._allow_until(self._now() + LINGER_S)
 
     def send(self, out: bytes) -> None:
         """Write what the upstream said, in the caller's dialect."""

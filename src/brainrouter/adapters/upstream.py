@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from brainrouter.adapters.content_decoding import BadEncoding, decoder
 from brainrouter.adapters.stream_piece import Ended, Piece
 from brainrouter.http1.client import Client, Origin, Response
-from brainrouter.http1.errors import ConnectFailed, HeadTimeout, IdleTimeout, TooLarge, UpstreamError
+from brainrouter.http1.errors import (
+    ConnectFailed,
+    HeadTimeout,
+    IdleTimeout,
+    OverTime,
+    TooLarge,
+    UpstreamError,
+)
 from brainrouter.http1.message import Sink
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
@@ -25,12 +35,13 @@ from brainrouter.wire.error_body import error_frame, failed_response
 from brainrouter.wire.inward import Inward, Telling
 from brainrouter.wire.json_body import BadBody, parse_object
 from brainrouter.wire.watch import StreamWatch
-from brainrouter.wire.whole import Facts, facts_of
+from brainrouter.wire.whole import Facts, facts_of, plain_facts
 
 HELD_MAX_BYTES = 32 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 ERROR_MAX_BYTES = 256 * 1024
 ERROR_BODY_S = 10.0
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +53,23 @@ class Timeouts:
     total_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Whole:
-    """A whole answer, checked. `headers` are the upstream's, lower-case."""
+    """A whole answer, checked. `headers` are the upstream's, lower-case.
+
+    `said` is what the upstream sent, `body` the same in the caller's dialect.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     facts: Facts
+    said: bytes
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The upstream's answer, decoded."""
+        return _DOCUMENT.decode(self.said)
 
 
 class Upstream:
@@ -67,16 +87,19 @@ class Upstream:
         `inward` turns the answer into the caller's dialect, where the upstream was spoken to in another.
         """
         total_s = self.timeouts.total_s
+        until = asyncio.get_running_loop().time() + total_s
         try:
-            async with asyncio.timeout(total_s):
-                response = await self._send(out, total_s)
-                try:
-                    headers = await self._accepted(response)
-                    body = await _read_all(response, headers, ANSWER_MAX_BYTES, total_s)
-                finally:
-                    response.close()
-        except TimeoutError:
+            response = await self._send(out, total_s)
+            try:
+                response.allow_until(until)
+                headers = await self._accepted(response)
+                body = await _read_all(response, headers, ANSWER_MAX_BYTES, total_s)
+            finally:
+                response.close()
+        except (HeadTimeout, OverTime):
             raise Failure(kinds.TOTAL_TIMEOUT, f"no whole answer within {total_s:g} s") from None
+        except UpstreamError as error:
+            raise _transport_failure(error) from error
         answer = self._checked(response.status, headers, body, out.dialect)
         return answer if inward is None else self._translated(answer, inward)
 
@@ -88,22 +111,24 @@ class Upstream:
         `peek` is shown what is held so far: it raises the Failure that it is, or says whether more must be seen.
         """
         first_byte_s = self.timeouts.first_byte_s
-        response: Response | None = None
+        until = asyncio.get_running_loop().time() + first_byte_s
         try:
-            async with asyncio.timeout(first_byte_s):
-                response = await self._send(out, first_byte_s)
+            response = await self._send(out, first_byte_s)
+            try:
+                response.allow_until(until)
                 headers = await self._accepted(response)
                 live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
                 if peek is not None:
                     await live.hold(peek)
-                return live
-        except TimeoutError:
-            _close(response)
+            except BaseException:
+                response.close()
+                raise
+        except (HeadTimeout, OverTime):
             raise Failure(kinds.FIRST_BYTE_TIMEOUT, f"no answer begun within {first_byte_s:g} s") from None
-        except BaseException:
-            _close(response)
-            raise
+        except UpstreamError as error:
+            raise _transport_failure(error) from error
+        return live
 
     async def get(self, path: str, key: str | None, timeout_s: float) -> tuple[int, bytes]:
         """A small GET beside the hot path (health, models). Raises Failure. `~/` is the origin's own root."""
@@ -136,49 +161,49 @@ class Upstream:
         except TimeoutError:
             raise Failure(kinds.FIRST_BYTE_TIMEOUT, f"no answer within {timeout_s:g} s") from None
 
-    async def _send(self, out: Outgoing, first_byte_s: float) -> Response:
-        try:
-            return await self._client.request(
-                self._origin,
-                "POST",
-                self._base_path + out.path,
-                out.headers,
-                out.body,
-                first_byte_s=first_byte_s,
-            )
-        except UpstreamError as error:
-            raise _transport_failure(error) from error
+    def _send(self, out: Outgoing, first_byte_s: float) -> Awaitable[Response]:
+        return self._client.request(
+            self._origin, "POST", self._base_path + out.path, out.headers, out.body,
+            first_byte_s=first_byte_s, shared=out.shared,
+        )  # fmt: skip
 
     async def _accepted(self, response: Response) -> dict[str, str]:
         """The headers of a 200 answer. Raises the Failure that any other status means."""
         headers = response.headers.by_name()
         if response.status == 200:
             return headers
+        response.allow_until(asyncio.get_running_loop().time() + ERROR_BODY_S)
         try:
-            async with asyncio.timeout(ERROR_BODY_S):
-                body = await _read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
-        except (Failure, TimeoutError):
+            body = await _read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
+        except (Failure, UpstreamError):
             body = b""
         raise failure_of(self.side, response.status, headers, body, datetime.now(UTC))
 
     def _checked(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Whole:
+        facts = plain_facts(dialect, body) if "x-manifest-provider" not in headers else None
+        if facts is None:
+            facts = self._examined(status, headers, body, dialect)
+        return Whole(status, headers, body, facts, body)
+
+    def _examined(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Facts:
+        """The facts of an answer that needs a closer look. Raises the Failure that it is, if it is one."""
         try:
-            answer = parse_object(body)
+            document = _decoded(body)
         except BadBody as error:
             what = f"the {self.side} side sent an answer that is no JSON object: {error.message}"
             raise Failure(kinds.MALFORMED, what) from error
-        facts = facts_of(dialect, answer)
-        found = failure_in_whole(disguised(status, headers, facts.head, dialect), facts)
+        facts = facts_of(dialect, document)
+        found = failure_in_whole(disguised(status, headers, document, dialect), facts)
         if found:
             raise found
-        return Whole(status, headers, body, facts)
+        return facts
 
     def _translated(self, answer: Whole, inward: Inward) -> Whole:
         try:
-            body = inward.whole(answer.facts.head)
+            answer.body = inward.whole(answer.document)
         except BadAnswer as bad:
             raise Failure(kinds.MALFORMED, f"the {self.side} side sent an answer in pieces: {bad}") from bad
-        return Whole(answer.status, answer.headers, body, answer.facts)
+        return answer
 
 
 Peek = Callable[[bytes], bool]
@@ -239,16 +264,16 @@ class LiveStream:
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
-        budget = asyncio.timeout(self._timeouts.total_s)
-        relay = Piece(watch, self._decode, sink, heard, stall_s, self._inward, budget)
+        allow_until = self._response.allow_until
+        relay = Piece(watch, self._decode, sink, heard, stall_s, self._inward, allow_until)
+        allow_until(asyncio.get_running_loop().time() + self._timeouts.total_s)
         try:
-            async with budget:
-                relay.send(b"".join(self._held))
-                self._held.clear()
-                if watch.complete:
-                    relay.linger()
-                await self._response.pipe(relay, sink, stall_s)
-        except TimeoutError:
+            relay.send(b"".join(self._held))
+            self._held.clear()
+            if watch.complete:
+                relay.linger()
+            await self._response.pipe(relay, sink, stall_s)
+        except OverTime:
             if not watch.complete:
                 what = f"the answer took longer than {self._timeouts.total_s:g} s"
                 return Failure(kinds.TOTAL_TIMEOUT, what)
@@ -301,18 +326,15 @@ class LiveStream:
             raise Failure(kinds.MALFORMED, str(error)) from error
 
     async def _chunk(self) -> bytes:
-        try:
-            return await self._response.chunk(self._timeouts.first_byte_s)
-        except UpstreamError as error:
-            raise _transport_failure(error) from error
+        return await self._response.chunk(self._timeouts.first_byte_s)
 
     async def _not_a_stream(self) -> None:
         body = await _read_all(self._response, self.headers, ERROR_MAX_BYTES, self._timeouts.first_byte_s)
         try:
-            head = facts_of(self._dialect, parse_object(body)).head
+            document = _decoded(body)
         except BadBody:
-            head = None
-        found = failure_in_whole(disguised(200, self.headers, head, self._dialect), None)
+            document = None
+        found = failure_in_whole(disguised(200, self.headers, document, self._dialect), None)
         kind = self.headers.get("content-type")
         raise found or Failure(kinds.MALFORMED, f"the {self._side} side answered a stream with {kind}")
 
@@ -324,8 +346,11 @@ async def _read_all(response: Response, headers: dict[str, str], limit: int, idl
         raise Failure(kinds.MALFORMED, f"an answer of more than {limit} bytes") from error
     except BadEncoding as error:
         raise Failure(kinds.MALFORMED, str(error)) from error
-    except UpstreamError as error:
-        raise _transport_failure(error) from error
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    """A JSON object, decoded. Raises BadBody."""
+    return {name: msgspec.json.decode(value) for name, value in parse_object(body).items()}
 
 
 def _decoder(headers: dict[str, str], limit: int | None = None) -> Callable[[bytes], bytes]:
@@ -343,8 +368,3 @@ def _transport_failure(error: UpstreamError) -> Failure:
     if isinstance(error, IdleTimeout):
         return Failure(kinds.STALLED, str(error))
     return Failure(kinds.TRUNCATED, str(error))
-
-
-def _close(response: Response | None) -> None:
-    if response is not None:
-        response.close()

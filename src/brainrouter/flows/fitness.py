@@ -25,7 +25,7 @@ class Fitness:
 
     def whole(self, answer: Whole) -> None:
         """The same for an answer in one piece."""
-        self._judge(seen_in_whole(answer.facts.head))
+        self._judge(seen_in_whole(answer.document))
 
     def _judge(self, seen: Seen) -> None:
         found = trouble(seen, self._offered)

@@ -110,7 +110,7 @@ class Recorder:
         event.prompt_tokens, event.completion_tokens = facts.prompt_tokens, facts.completion_tokens
         event.cached_tokens = facts.cached_tokens
         if attempt.side == "local":
-            self._learn_rate(attempt.model, facts.head.get("timings"))
+            self._learn_rate(attempt.model, answer.document.get("timings"))
         self._close(running)
 
     def streamed(self, running: InFlight, stream: LiveStream | RoundsStream, failure: Failure | None) -> None:

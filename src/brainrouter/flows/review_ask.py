@@ -163,7 +163,7 @@ class Reviewer:
         round_.model, round_.side = event.model, event.side or event.decision
         facts = answer.whole.facts
         round_.prompt_tokens, round_.completion_tokens = facts.prompt_tokens, facts.completion_tokens
-        said = Answer(_content(facts.head), facts.finish == "length")
+        said = Answer(_content(answer.whole.document), facts.finish == "length")
         round_.reply = said.text[:REPLY_KEPT_CHARS]
         return said
 

@@ -6,7 +6,7 @@ import ssl
 from brainrouter.http1.errors import Broken, ConnectFailed
 from brainrouter.http1.framing import request_pieces
 from brainrouter.http1.link import Link
-from brainrouter.http1.message import HeaderLines
+from brainrouter.http1.message import HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
 from brainrouter.http1.response import Response
 
@@ -54,13 +54,15 @@ class Client:
         body: bytes = b"",
         *,
         first_byte_s: float,
+        shared: SharedLines = (),
     ) -> Response:
         """Send a request and wait for the head of its answer, whatever its status.
 
-        `host` and `content-length` are added; do not give them. The body must be whole. Sent again, once and on a new
+        `host` and `content-length` are added; do not give them. `shared` are header lines that many requests carry:
+        hand in the very same object. The body must be whole. Sent again, once and on a new
         connection, only when a pooled one turns out to have been closed. Raises ConnectFailed, HeadTimeout, Broken.
         """
-        pieces = request_pieces(origin, method, path, headers, body)
+        pieces = request_pieces(origin, method, path, headers, body, shared)
         loop = asyncio.get_running_loop()
         head_only = method == "HEAD"
         link = self._take(origin.key)

@@ -7,6 +7,7 @@ Http1Error
    |- ConnectFailed   no connection (refused, no such name, TLS, or not within connect_s)
    |- HeadTimeout     no complete head within first_byte_s
    |- IdleTimeout     the body stood still for idle_s
+   |- OverTime        the exchange took longer than it may in all
    |- Broken          ended before its end, reset, or bytes that are no HTTP
    `- TooLarge        more than the caller wanted to hold
 """
@@ -43,6 +44,10 @@ class HeadTimeout(UpstreamError):
 
 class IdleTimeout(UpstreamError):
     """The upstream went silent in the middle of a body."""
+
+
+class OverTime(UpstreamError):
+    """The exchange took longer than it may in all, however busily."""
 
 
 class Broken(UpstreamError):

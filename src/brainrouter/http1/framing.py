@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from brainrouter.http1.message import HeaderLines
+from brainrouter.http1.message import HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
+from brainrouter.remembered import Remembered
 
 CLOSE = b"connection: close\r\n"
 KEEP_ALIVE = b"connection: keep-alive\r\n"
@@ -71,25 +72,41 @@ def stream_head(
     return b"%b%b%b%b\r\n" % (start(status, content_type), lines, framing, after)
 
 
-def request_pieces(origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes) -> list[bytes]:
+def request_pieces(
+    origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes, shared: SharedLines = ()
+) -> list[bytes]:
     """The bytes of a request. Raises ValueError for what would break its framing."""
-    lines = [b": ".join(line) for line in headers]
-    length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
-    start = f"{method} {path} HTTP/1.1\r\nhost: ".encode("ascii")
-    last = b"\r\n\r\n" if lines else b"\r\n"
-    head = b"%b%b\r\n%b%b%b" % (start, origin.authority, length, b"\r\n".join(lines), last)
-    ends = len(lines) + (4 if length else 3)
-    low = head.lower()
+    first = f"{method} {path} HTTP/1.1\r\n".encode("ascii")
     if (
-        head.count(b"\n") != ends
-        or head.count(b"\r") != ends
-        or b"\0" in head
-        or start.count(b" ") != 3
+        first.count(b" ") != 2
+        or first.count(b"\r") != 1
+        or first.count(b"\n") != 1
         or path[:1] != "/"
-        or low.count(b"\nhost:") != 1
-        or low.count(b"\ncontent-length:") != (1 if length else 0)
+        or "\0" in path
+    ):
+        message = "a request line that would break the framing"
+        raise ValueError(message)
+    own = request_lines(headers) if headers else b""
+    length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
+    head = b"%bhost: %b\r\n%b%b%b\r\n" % (first, origin.authority, length, _shared(shared), own)
+    return [head, body] if body else [head]
+
+
+def request_lines(headers: HeaderLines) -> bytes:
+    """A request's own header lines to bytes. Raises ValueError for what would break the framing."""
+    raw = b"".join([b"%b: %b\r\n" % line for line in headers])
+    low = b"\n" + raw.lower()
+    if (
+        raw.count(b"\n") != len(headers)
+        or raw.count(b"\r") != len(headers)
+        or b"\0" in raw
+        or b"\nhost:" in low
+        or b"\ncontent-length:" in low
         or b"\ntransfer-encoding:" in low
     ):
-        message = "a request line or header that would break the framing"
+        message = "a header that would break the framing"
         raise ValueError(message)
-    return [head, body] if body else [head]
+    return raw
+
+
+_shared: Remembered[SharedLines, bytes] = Remembered(request_lines, 256)

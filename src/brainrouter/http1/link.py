@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import cast
 
-from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout
+from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
 from brainrouter.http1.response_reader import ResponseReader
 
 BUFFER_BYTES_MAX = 256 * 1024  # body bytes held for a slow reader before the upstream is paused
@@ -18,8 +19,8 @@ class Link(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_deadline", "_fresh", "_loop", "_on_lost", "_reading", "_span", "_until_end", "_wait", "error", "key",
-        "on_data", "reader", "transport", "untouched",
+        "_deadline", "_end", "_fresh", "_loop", "_on_lost", "_reading", "_span", "_until_end", "_wait", "error",
+        "key", "on_data", "reader", "transport", "untouched",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -36,6 +37,7 @@ class Link(asyncio.Protocol):
         self._wait: asyncio.Future[None] | None = None
         self._until_end = self._fresh = False
         self._deadline = self._span = 0.0
+        self._end = inf
 
     # the client and its responses call these
 
@@ -46,6 +48,7 @@ class Link(asyncio.Protocol):
             raise Broken(message)
         self.reader.restart(head_only=head_only)
         self.untouched = True
+        self._end = inf
         self._deadline = self._loop.time() + first_byte_s
         wait = self._wait = self._loop.create_future()
         self.transport.writelines(pieces)
@@ -59,6 +62,10 @@ class Link(asyncio.Protocol):
         self._fresh = False
         wait = self._wait = self._loop.create_future()
         return wait
+
+    def allow_until(self, end: float) -> None:
+        """The exchange may take until then (loop time) in all; whoever still waits gets OverTime."""
+        self._end = end
 
     def take(self) -> bytes:
         """The body bytes that have come and were not taken yet."""
@@ -103,6 +110,8 @@ class Link(asyncio.Protocol):
         if self._wait is None:
             if self.reader.complete and self.error is None and now >= self._deadline > 0.0:
                 self.transport.abort()
+        elif now >= self._end:
+            self._fail(OverTime("the exchange took too long in all"))
         elif self.reader.headers is None:
             if now >= self._deadline:
                 self._fail(HeadTimeout("no whole response head in time"))

@@ -124,3 +124,6 @@ class StreamReply:
 
 Handler = Callable[[Request], Awaitable[Reply | StreamReply]]
 HeaderLines = Sequence[tuple[bytes, bytes]]
+SharedLines = tuple[
+    tuple[bytes, bytes], ...
+]  # the very same object for many requests: checked and joined once

@@ -44,21 +44,20 @@ class Response:
 
     async def read(self, limit: int, idle_s: float) -> bytes:
         """The whole body. Raises TooLarge past `limit` bytes, IdleTimeout, Broken."""
-        announced = self.headers.get("content-length")
-        too_large = TooLarge(f"the body is larger than {limit} bytes")
         link = self._open()
         if link.reader.complete:
             data = link.take()
             if len(data) > limit:
-                raise too_large
+                raise _too_large(limit)
             return data
+        announced = self.headers.get("content-length")
         if announced is not None and int(announced) > limit:
-            raise too_large
+            raise _too_large(limit)
         body = bytearray()
 
         def keep(data: bytes) -> None:
             if len(body) + len(data) > limit:
-                raise too_large
+                raise _too_large(limit)
             body.extend(data)
 
         await self.pipe(keep, None, idle_s)
@@ -93,6 +92,10 @@ class Response:
             if sink is not None:
                 sink.on_pause = sink.on_resume = None
 
+    def allow_until(self, end: float) -> None:
+        """The answer may take until then (loop time) in all; after that, reading it raises OverTime."""
+        self._link.allow_until(end)
+
     def close(self) -> None:
         """Give the connection back when the body was read whole, else cut it now. Safe to call twice."""
         if not self._closed:
@@ -104,3 +107,7 @@ class Response:
             message = "the response is closed"
             raise Broken(message)
         return self._link
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes")

@@ -17,6 +17,7 @@ from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.model_name import PREFIX
 from brainrouter.policy.plan import Attempt
+from brainrouter.remembered import Remembered
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
 from brainrouter.wire.json_body import BadBody, kind_of, parse_object, with_fields
@@ -24,6 +25,7 @@ from brainrouter.wire.native import native_body
 from brainrouter.wire.translate import to_chat
 
 DIALECTS: tuple[Dialect, ...] = ("chat", "messages", "responses")
+Lines = tuple[tuple[bytes, bytes], ...]
 PATHS = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}
 
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Any]])
@@ -50,6 +52,8 @@ _NOT_FORWARDED_PREFIXES = ("sec-", "x-brainrouter-", "access-control-")
 class Outgoing:
     """One request to an upstream. `path` is relative to the upstream's base path.
 
+    `shared` are header lines that every request with the same head carries: one object for all of them.
+
     `dialect` is what the upstream is spoken to in. `translated` is set where that is not the caller's: what turns the
     answer back. `saving` is what the local side is spared, `deferral` what its model has to ask us for.
     """
@@ -61,6 +65,7 @@ class Outgoing:
     translated: ChatRequest | None = None
     saving: Saving | None = None
     deferral: Deferral | None = None
+    shared: Lines = ()
 
 
 def to_cloud(
@@ -73,24 +78,45 @@ def to_cloud(
     request is said in chat completions. Raises Failure for one that cannot be.
     """
     translated = None if ask.dialect in protocols else _translated(ask)
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in ask.headers.items()
-        if name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES)
-    ]
-    if translated is not None:
-        headers = [(name, value) for name, value in headers if not name.startswith(_NATIVE_PREFIXES)]
-    headers += _always(key or _own_key(ask.headers))
-    if ask.session:
-        headers.append((b"x-session-key", ask.session.encode("latin-1", "replace")))
+    shared = _leaving(ask.headers)(key, native=translated is None)
+    headers = [(b"x-session-key", ask.session.encode("latin-1", "replace"))] if ask.session else []
     if translated is not None:
         messages = [_without_reasoning(message) for message in adapt.adapt(translated.messages)]
         fields = {name: value for name, value in translated.fields.items() if name not in _LOCAL_ONLY}
         body = _chat_body(ask, attempt.model, messages, fields)
-        return Outgoing(PATHS["chat"], headers, body, "chat", translated)
-    body = native_body(ask, attempt.model)
+        return Outgoing(PATHS["chat"], headers, body, "chat", translated, shared=shared)
+    try:
+        body = native_body(ask, attempt.model)
+    except BadBody as bad:
+        raise Failure(kinds.REFUSED, bad.message, status=bad.status) from None
     path = PATHS[ask.dialect] + (f"?{ask.query}" if ask.query else "")
-    return Outgoing(path, headers, body, ask.dialect)
+    return Outgoing(path, headers, body, ask.dialect, shared=shared)
+
+
+class _Leaving:
+    """The header lines that leave for the cloud with the requests of one head."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+        self._made: dict[tuple[str | None, bool], Lines] = {}
+
+    def __call__(self, key: str | None, *, native: bool) -> Lines:
+        """The caller's lines that may leave, and the key; only a `native` request takes those of its dialect along."""
+        found = self._made.get((key, native))
+        return found if found is not None else self._make(key, native)
+
+    def _make(self, key: str | None, native: bool) -> Lines:
+        lines = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in self._headers.items()
+            if name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES)
+        ]
+        kept = [line for line in lines if native or not line[0].startswith(_NATIVE_PREFIXES)]
+        self._made[key, native] = made = (*kept, *_always(key or _own_key(self._headers)))
+        return made
+
+
+_leaving = Remembered(_Leaving, 128)
 
 
 def to_local(
@@ -135,7 +161,7 @@ def to_local(
             messages, saving = _fitted(messages, saving, overflow)
         tools = {"tools": turn.tools} if turn.tools else {}
         body = _local_body(ask, translated, attempt.model, messages, tools)
-    except RecursionError:
+    except (RecursionError, BadBody):  # what was read without being taken apart may be too deep for that
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
     return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving, turn.deferral)
 

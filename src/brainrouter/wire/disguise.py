@@ -15,6 +15,7 @@ DisguiseKind = Literal["misconfigured", "budget", "rate", "failure"]
 _JSON = msgspec.json.Decoder()
 _MESSAGE_MAX = 600
 _STUB_MARK = re.compile(r"\s*\[\s*\N{PEACOCK}\s*Manifest\s+(M\d{3})\s*\]\s*")
+_STUB_ID = "chatcmpl-manifest-"
 _TAGS = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _OVERFLOW_NAMES = frozenset(
     ("exceed_context_size_error", "context_length_exceeded", "model_context_window_exceeded")
@@ -135,11 +136,15 @@ def error_of(answer: Mapping[str, Any]) -> ErrorInfo:
     )
 
 
+def marks_stub(model: object, identity: object, text: str) -> bool:
+    """Whether anything about an answer hints at Manifest answering for itself; `disguised` then tells."""
+    manifest = isinstance(identity, str) and identity.startswith(_STUB_ID)
+    return model == "manifest" or manifest or "\N{PEACOCK}" in text[:40]
+
+
 def _is_stub(first: Mapping[str, Any], mark: re.Match[str] | None) -> bool:
     identity = first.get("id")
-    if first.get("model") == "manifest" or (
-        isinstance(identity, str) and identity.startswith("chatcmpl-manifest-")
-    ):
+    if first.get("model") == "manifest" or (isinstance(identity, str) and identity.startswith(_STUB_ID)):
         return True
     # A model may have been asked to write the mark; then it has counted the tokens it wrote.
     usage = first.get("usage")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import msgspec
 from msgspec import Raw
@@ -12,6 +12,10 @@ from brainrouter.wire.json_body import with_fields
 from brainrouter.wire.sealed import SEAL, is_ours
 
 _SEAL = SEAL.encode()
+# Where a request says `"model"` once, that is its model: within a text the quotes would have backslashes. (One who
+# writes the key itself with escapes, and another of that name deeper inside, has only himself to blame.)
+_KEY = b'"model"'
+_NAMED = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
 _RAWS = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
@@ -30,13 +34,18 @@ def native_body(ask: Ask, model: str) -> bytes:
 
     What a local model thought earlier in the conversation is taken out: a provider refuses reasoning it did not sign.
     """
-    changes: dict[str, Any] = {}
     if ask.dialect != "chat" and _SEAL in ask.raw:
         name = "input" if ask.dialect == "responses" else "messages"
-        changes[name] = _without_ours(ask.body[name], ask.dialect == "messages")
-    if ask.model != model or "model" not in ask.body:
-        changes["model"] = model
-    return with_fields(ask.body, **changes) if changes else ask.raw
+        return with_fields(
+            ask.body, **{name: _without_ours(ask.body[name], ask.dialect == "messages")}, model=model
+        )
+    at = ask.raw.find(_KEY)
+    said = _NAMED.match(ask.raw, at) if at >= 0 and ask.raw.find(_KEY, at + 1) < 0 else None
+    if said is None or said[1] != ask.model.encode():
+        return with_fields(ask.body, model=model)
+    if ask.model == model:
+        return ask.raw
+    return b"".join((ask.raw[: said.start(1)], msgspec.json.encode(model)[1:-1], ask.raw[said.end(1) :]))
 
 
 def _without_ours(rows: Raw, nested: bool) -> Raw | list[Raw]:

@@ -7,13 +7,16 @@ from typing import Any, cast
 import msgspec
 
 from brainrouter.wire.ask import Dialect
+from brainrouter.wire.chat_chunk import Usage
+from brainrouter.wire.disguise import marks_stub
+from brainrouter.wire.field_checks import AnyObject
+from brainrouter.wire.plain import read_plain
 from brainrouter.wire.progress import CUT_SHORT
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`head` holds the answer decoded. `empty` is true when the assistant said nothing and called nothing."""
+    """`empty` is true when the assistant said nothing and called nothing."""
 
-    head: dict[str, Any]
     model: str | None = None
     finish: str | None = None
     prompt_tokens: int | None = None
@@ -22,9 +25,47 @@ class Facts(msgspec.Struct, frozen=True):
     empty: bool = False
 
 
-def facts_of(dialect: Dialect, answer: dict[str, msgspec.Raw]) -> Facts:
+class _Message(msgspec.Struct):
+    content: str | None = None
+    tool_calls: list[AnyObject] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    id: str = ""
+    model: str | None = None
+    usage: Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_COMPLETION = msgspec.json.Decoder(_Completion)
+
+
+def plain_facts(dialect: Dialect, body: bytes) -> Facts | None:
+    """What `facts_of` says of a chat completion that says something and has nothing odd about it; None for all else."""
+    answer = read_plain(body, _COMPLETION) if dialect == "chat" else None
+    if answer is None or not answer.choices or answer.error is not None:
+        return None
+    said = answer.choices[0].message
+    if not (said.content or said.tool_calls) or marks_stub(answer.model, answer.id, said.content or ""):
+        return None
+    usage = answer.usage
+    return Facts(
+        answer.model,
+        answer.choices[0].finish_reason,
+        usage and usage.prompt_tokens,
+        usage and usage.completion_tokens,
+        usage and usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens,
+    )
+
+
+def facts_of(dialect: Dialect, head: dict[str, Any]) -> Facts:
     """Read a whole answer of `dialect`. Never raises: a field of another shape is as good as absent."""
-    head = {key: msgspec.json.decode(raw) for key, raw in answer.items()}
     usage = _object(head.get("usage"))
     details = _object(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
     finish, empty = _ENDS[dialect](head)
@@ -34,7 +75,6 @@ def facts_of(dialect: Dialect, answer: dict[str, msgspec.Raw]) -> Facts:
         beside = ("cache_read_input_tokens", "cache_creation_input_tokens")
         prompt += sum(_count(usage.get(name)) or 0 for name in beside)
     return Facts(
-        head=head,
         model=_text(head.get("model")),
         finish=finish,
         prompt_tokens=prompt,
