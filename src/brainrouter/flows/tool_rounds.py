@@ -17,7 +17,6 @@ from brainrouter.wire.ask import Dialect
 from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.error_body import error_frame
 from brainrouter.wire.inward import Inward
-from brainrouter.wire.json_body import parse_object
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import facts_of
 
@@ -40,7 +39,7 @@ class ToolRounds:
         unwrap = Unwrap(self._deferral)
         for left in range(ROUNDS_MAX, -1, -1):
             answer = await self._upstream.whole(out)
-            head = unwrap.whole(answer.facts.head)
+            head = unwrap.whole(answer.document)
             if head is not None:
                 return _whole(answer, head, inward)
             if unwrap.spent:
@@ -163,14 +162,14 @@ class RoundsStream:
 
 
 def _whole(answer: Whole, head: dict[str, Any], inward: Inward | None) -> Whole:
-    body = msgspec.json.encode(head)
-    facts = facts_of("chat", parse_object(body))
+    said = body = msgspec.json.encode(head)
+    facts = facts_of("chat", head)
     if inward is not None:
         try:
             body = inward.whole(head)
         except BadAnswer as bad:
             raise _malformed(bad) from bad
-    return Whole(answer.status, answer.headers, body, facts)
+    return Whole(answer.status, answer.headers, body, facts, said)
 
 
 def _malformed(bad: BadAnswer) -> Failure:
