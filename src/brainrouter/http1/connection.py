@@ -220,7 +220,7 @@ class ServerConnection(asyncio.Protocol):
         self._stopped = True
         if self._transport.is_closing():
             return
-        body, kind = self._house.error_body(refused.status, refused.message, "")
+        body, kind = self._house.error_body(refused.status, refused.message, refused.path)
         more = (("retry-after", "1"),) if refused.status == 503 else ()
         self._transport.write(whole_head(refused.status, kind, more, len(body), CLOSE) + body)
         if self._eof:
@@ -270,9 +270,8 @@ class ServerConnection(asyncio.Protocol):
             if self._stopped:
                 self._transport.abort()
             elif reader.partial:
-                self._refuse(
-                    Refused(408, f"the request {'body' if reader.in_body else 'head'} took too long")
-                )
+                late = f"the request {'body' if reader.in_body else 'head'} took too long"
+                self._refuse(Refused(408, late, reader.path))
             else:
                 self._close()
 

@@ -18,12 +18,13 @@ class Http1Error(Exception):
 
 
 class Refused(Http1Error):
-    """A request that the server answers by itself with `status` and then closes."""
+    """A request that the server answers by itself with `status` and then closes. `path` is empty when unknown."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, path: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.path = path
 
 
 class ClientGone(Http1Error):

@@ -80,6 +80,11 @@ class RequestReader:
         """Body bytes of the unfinished request so far."""
         return self._size
 
+    @property
+    def path(self) -> str:
+        """The path of the unfinished request, as far as it has come."""
+        return self._target.partition(b"?")[0].decode("ascii", "replace")
+
     def drop(self) -> int:
         """Forget the unfinished request; says how many body bytes it held."""
         size = self._size
@@ -241,7 +246,7 @@ class RequestReader:
     # inside
 
     def _refuse(self, status: int, message: str) -> NoReturn:
-        self._refused = Refused(status, message)
+        self._refused = Refused(status, message, self.path)
         raise self._refused
 
     def _check_body(self, first: dict[bytes, bytes]) -> None:
