@@ -126,6 +126,10 @@ class Daemon:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def setenv(self, more: dict[str, str]) -> None:
+        """More environment for its next start."""
+        self._env |= more
+
     def spawn(self) -> Self:
         """Start the process, and wait for nothing."""
         command = [sys.executable, "-m", "brainrouter", "serve", "--config", str(self.config_file)]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import upstream_answers, upstream_rows
+from tests.faults import classifier_rows, client_input, client_rows, upstream_answers, upstream_rows
 from tests.faults.catalogue import Row, Trial, marked
 
-ROWS = (*upstream_rows.ROWS, *upstream_answers.ROWS)
+ROWS = (
+    *upstream_rows.ROWS,
+    *upstream_answers.ROWS,
+    *client_rows.ROWS,
+    *client_input.ROWS,
+    *classifier_rows.ROWS,
+)
 
 
 @pytest.mark.parametrize("row", marked(ROWS))

@@ -1,0 +1,326 @@
+"""C1 to C9: clients that leave, stop reading, drip, crowd, or send too much."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+
+from tests.daemon import Daemon, Stage, eventually
+from tests.faults.catalogue import Promise, Row, Trial
+from tests.faults.crowd import Crowd
+from tests.faults.rig import (
+    SIDES,
+    TEXT,
+    Case,
+    cases,
+    forget_peak,
+    grown_mb,
+    median_ms,
+    open_files,
+    patient_stage,
+    pid_of,
+    posts,
+    quiet,
+    resident_kb,
+    sim_of,
+)
+from tests.faults.ways import STREAMS, WAYS, Way, unique
+from tests.sim.scripts import Script, answer, cut_after, endless, silence
+
+ENDINGS = ("fin", "reset")
+AT_ONCE_S = 1.0
+MIB = 1 << 20
+
+
+def leave(client: socket.socket, how: str) -> float:
+    """Close a connection, and when."""
+    if how == "reset":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    when = time.monotonic()
+    client.close()
+    return when
+
+
+def left(stage: Stage, case: Case, how: str, script: Script, mark: bytes) -> float:
+    """A client asks, reads as far as `mark`, and leaves; gives the seconds until the upstream saw it."""
+    way, side = case
+    sim = sim_of(stage, side)
+    sim.reset()
+    sim.script(script)
+    text = unique("left")
+    client = way.open(stage.daemon, side, text)
+    eventually(lambda: posts(sim), what="the upstream was asked")
+    got = b""
+    while mark not in got:
+        data = client.recv(65536)
+        assert data, got
+        got += data
+    when = leave(client, how)
+    (entry,) = sim.wait_closed_early(1)
+    event = stage.daemon.event(text)
+    assert (event["status"], event["fallback"]) == (499, None), f"{way} {side}: {event}"
+    return entry["closed_early"] - when
+
+
+def leaving(trial: Trial, script: Script, mark: bytes, chosen: list[Case]) -> None:
+    stage = patient_stage(trial)
+    waits: list[float] = []
+    for _ in trial.runs(20):
+        for how in ENDINGS:
+            for case in chosen:
+                waits.append(left(stage, case, how, script, mark))
+                trial.hold(Promise.LEAK, waits[-1] < AT_ONCE_S, f"{case} {how}: {waits[-1]} s")
+                trial.tried()
+    quiet(trial, stage.daemon)
+    assert stage.daemon.health()["breakers"] == {}
+    trial.figure("upstream closed after, median", median_ms(waits), "ms")
+    trial.figure("worst", max(waits) * 1000, "ms")
+
+
+def left_before_the_first_byte(trial: Trial) -> None:
+    leaving(trial, silence(), b"", cases())
+
+
+def left_midway(trial: Trial) -> None:
+    leaving(trial, cut_after(7, "stall", text=TEXT), b"one", cases(STREAMS))
+
+
+def left_a_whole_answer(trial: Trial) -> None:
+    leaving(trial, cut_after(1, "stall", text=TEXT), b"", cases(way for way in WAYS if not way.stream))
+
+
+def half_closed(trial: Trial) -> None:
+    stage = patient_stage(trial)
+    for _ in trial.runs(20):
+        for way, side in cases():
+            sim_of(stage, side).script(answer(TEXT, latency_s=0.03, gap_s=0.005))
+            with way.open(stage.daemon, side, "half-closed") as client:
+                client.shutdown(socket.SHUT_WR)
+                got = b""
+                while data := client.recv(65536):
+                    got += data
+            assert got.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").startswith(b"HTTP/1.1 200"), got[:100]
+            assert got.endswith((b"0\r\n\r\n", b"}")), got[-100:]
+            trial.tried()
+    quiet(trial, stage.daemon)
+
+
+def readers_that_stop(trial: Trial) -> None:
+    """None of them reads a byte of what would be endless."""
+    stage = patient_stage(trial)
+    pid, readers = pid_of(stage.daemon), 50
+    normal = WAYS[1].ask(stage.daemon, "cloud", "before").took_s
+    before = resident_kb(pid)
+    forget_peak(pid)
+    with contextlib.ExitStack() as held:
+        for side in SIDES:
+            sim_of(stage, side).reset()
+            sim_of(stage, side).script(endless(0, 65536))
+        for number in range(readers):
+            way, side = cases(STREAMS)[number % 6]
+            held.enter_context(way.open(stage.daemon, side, "never read"))
+        sent = eventually(lambda: _settled(stage), 20.0, "the upstreams are paused")
+        grown = grown_mb(pid, before)
+        stage.manifest.script(answer(TEXT))
+        with_them = WAYS[1].ask(stage.daemon, "cloud", "meanwhile")
+        assert with_them.text == TEXT
+        trial.hold(Promise.LEAK, grown < 50, f"{grown} MB for {readers} readers")
+        if trial.whole:  # nobody waits for ever for them
+            eventually(lambda: stage.daemon.health()["in_flight"] == 0, 90.0, "cut at the write limit")
+    eventually(lambda: stage.daemon.health()["in_flight"] == 0, 5.0, "all are gone")
+    quiet(trial, stage.daemon)
+    trial.tried(readers)
+    trial.figure(f"{readers} readers", grown, "MB more")
+    trial.figure("taken of each upstream", sent / readers / MIB, "MB")
+    trial.figure("a request meanwhile", (with_them.took_s - normal) * 1000, "ms more")
+
+
+def _settled(stage: Stage) -> int:
+    """What both upstreams have sent, once that no longer changes."""
+    seen = [sum(request["sent_bytes"] for side in SIDES for request in posts(sim_of(stage, side)))]
+    for _ in range(2):
+        time.sleep(0.15)  # whether nothing changes cannot be waited for otherwise
+        seen.append(sum(request["sent_bytes"] for side in SIDES for request in posts(sim_of(stage, side))))
+    return seen[0] if len(set(seen)) == 1 and seen[0] else 0
+
+
+def one_reader_of_200_mb(trial: Trial) -> None:
+    """A client that does not read for a while, then reads all: nothing lost, nothing held."""
+    stage = patient_stage(trial)
+    pid = pid_of(stage.daemon)
+    pieces, size = (200, MIB - 4096) if trial.whole else (20, MIB - 4096)
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * (size - 100))
+    whole_size = len(event) * pieces
+    for side in SIDES:
+        before = resident_kb(pid)
+        forget_peak(pid)
+        stage.clean()
+        sim_of(stage, side).script(endless(0, size - 100))
+        with STREAMS[0].open(stage.daemon, side, "200 MB") as client:
+            eventually(lambda: _settled(stage), 20.0, "the upstream is paused")
+            got = 0
+            while got < whole_size:
+                got += len(client.recv(1 << 20))
+        grown = grown_mb(pid, before)
+        trial.hold(Promise.LEAK, grown < 24, f"{grown} MB")
+        trial.tried()
+        trial.figure(f"{whole_size >> 20} MB from {side}, unread at first", grown, "MB more")
+
+
+def slow_readers(trial: Trial) -> None:
+    readers_that_stop(trial)
+    one_reader_of_200_mb(trial)
+
+
+def drippers(trial: Trial) -> None:
+    """Heads and bodies that come a byte at a time, while somebody works."""
+    stage = patient_stage(trial)
+    count = 500 if trial.whole else 100
+    request = WAYS[1].raw(stage.daemon, "cloud", "x" * 1000)
+    halves = (request[:20], request[:-900])
+    alone = sorted(WAYS[1].ask(stage.daemon, "cloud", "alone").took_s for _ in range(100))
+    with contextlib.ExitStack() as held:
+        dripping = [
+            held.enter_context(socket.create_connection(("127.0.0.1", stage.daemon.port), timeout=60))
+            for _ in range(count)
+        ]
+        for number, client in enumerate(dripping):
+            client.sendall(halves[number % 2])
+        among = sorted(WAYS[1].ask(stage.daemon, "cloud", "among them").took_s for _ in range(100))
+        if trial.whole:
+            _cut_in_time(trial, dripping)
+    trial.tried(count)
+    quiet(trial, stage.daemon)
+    trial.figure("p99 alone", alone[98] * 1000, "ms")
+    trial.figure(f"p99 among {count} drippers", among[98] * 1000, "ms")
+
+
+def _cut_in_time(trial: Trial, dripping: list[socket.socket]) -> None:
+    """Each says a byte a second; heads are cut 10 s after they began, bodies 30 s after theirs, with 408."""
+    started = time.monotonic()
+    over: dict[int, list[float]] = {0: [], 1: []}
+    open_ones = dict(enumerate(dripping))
+    for client in dripping:
+        client.setblocking(False)
+    while open_ones and time.monotonic() - started < 50:
+        for number, client in list(open_ones.items()):
+            with contextlib.suppress(BlockingIOError):
+                try:
+                    got = client.recv(4096)
+                except ConnectionError:
+                    got = b""
+                assert got == b"" or got.startswith(b"HTTP/1.1 408"), got
+                over[number % 2].append(time.monotonic() - started)
+                del open_ones[number]
+        for number, client in open_ones.items():
+            with contextlib.suppress(OSError):
+                client.send(b"a" if number % 2 == 0 else b" ")
+        time.sleep(1.0)  # this is the drip
+    trial.hold(Promise.LEAK, not open_ones, f"{len(open_ones)} drippers are still there")
+    trial.figure("heads cut after at most", max(over[0]), "s")
+    trial.figure("bodies cut after at most", max(over[1]), "s")
+
+
+def crowds(trial: Trial) -> None:
+    """Many requests, then many streams at once."""
+    stage = patient_stage(trial)
+    pid = pid_of(stage.daemon)
+    stage.manifest.script(answer(TEXT))
+    WAYS[0].ask(stage.daemon, "cloud", "warm")
+    files, before = open_files(pid), resident_kb(pid)
+    total = 10_000 if trial.whole else 600
+    took = asyncio.run(Crowd(stage.daemon.port).requests(total, 64, WAYS))
+    assert len(took) == total
+    trial.figure(f"{total} requests, slowest (peers in Python on the same cores)", max(took), "s")
+    streams, pause = (500, 1.5) if trial.whole else (500, 0.1)
+    stage.manifest.script(answer(" ".join([TEXT] * (6 if trial.whole else 1)), gap_s=pause))
+    wanted = " ".join([TEXT] * (6 if trial.whole else 1))
+    started = time.monotonic()
+    texts = asyncio.run(Crowd(stage.daemon.port).streams(streams, STREAMS))
+    broken = [text for text in texts if text != wanted]
+    trial.hold(Promise.FALSE_END, not broken, str(broken[:3]))
+    trial.figure(f"{streams} streams at once, for", time.monotonic() - started, "s")
+    trial.tried(total + streams)
+    quiet(trial, stage.daemon)
+    for sim in (stage.manifest, stage.llama_swap):
+        sim.reset()
+    trial.figure("memory after all of it", (resident_kb(pid) - before) / 1024, "MB more")
+    trial.figure("files after it (idle upstream connections)", open_files(pid) - files, "more")
+
+
+def too_much(trial: Trial) -> None:
+    """More than 32 MiB: declared, in chunks, and a length that lies."""
+    stage = patient_stage(trial)
+    pid = pid_of(stage.daemon)
+    worst = 0.0
+    for _ in trial.runs(5):
+        for way in WAYS:
+            before = resident_kb(pid)
+            forget_peak(pid)
+            head = f"POST {way.path} HTTP/1.1\r\nhost: 127.0.0.1:{stage.daemon.port}\r\ncontent-type: application/json\r\n"
+            declared = spoken(stage.daemon, head.encode() + b"content-length: 33554433\r\n\r\n")
+            assert declared.startswith(b"HTTP/1.1 413"), declared[:200]
+            _in_its_words(way, declared)
+            if trial.whole or way is WAYS[0]:
+                chunked = _chunks(stage.daemon, head.encode() + b"transfer-encoding: chunked\r\n\r\n")
+                assert chunked.startswith(b"HTTP/1.1 413"), chunked[:200]
+            lying = spoken(stage.daemon, head.encode() + b"content-length: 2\r\n\r\n{}{}{}{}\r\n\r\n")
+            assert lying.startswith(b"HTTP/1.1 400"), lying[:200]
+            worst = max(worst, grown_mb(pid, before))
+            trial.tried(3)
+    trial.hold(Promise.LEAK, worst < 80, f"{worst} MB")
+    trial.figure("memory at its worst", worst, "MB more")
+    quiet(trial, stage.daemon)
+
+
+def _in_its_words(way: Way, reply: bytes) -> None:
+    document = json.loads(reply.partition(b"\r\n\r\n")[2])
+    assert document["error"]["message"]
+    assert way.protocol != "messages" or document["type"] == "error"
+
+
+def spoken(daemon: Daemon, raw: bytes) -> bytes:
+    """What comes back for these bytes until the daemon closes."""
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
+        client.sendall(raw)
+        client.shutdown(socket.SHUT_WR)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while data := client.recv(65536):
+                got += data
+    return got
+
+
+def _chunks(daemon: Daemon, head: bytes) -> bytes:
+    """Send chunks of 1 MiB until it says something."""
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
+        client.sendall(head)
+        piece = b"100000\r\n" + b" " * MIB + b"\r\n"
+        sender = threading.Thread(target=_send_all, args=(client, piece, 48))
+        sender.start()
+        got = client.recv(65536)
+        sender.join()
+    return got
+
+
+def _send_all(client: socket.socket, piece: bytes, times: int) -> None:
+    with contextlib.suppress(OSError):
+        for _ in range(times):
+            client.sendall(piece)
+
+
+ROWS = (
+    Row("C1", "the client leaves before the first byte, by FIN and by RST", "the upstream's connection is closed at once; 499", "quick", left_before_the_first_byte, 180),
+    Row("C2", "it leaves in the middle of a stream", "as C1", "quick", left_midway, 180),
+    Row("C3", "it leaves in the middle of a whole answer", "as C1", "quick", left_a_whole_answer, 180),
+    Row("C5", "it half-closes after its request", "it gets its answer", "quick", half_closed, 180),
+    Row("C6", "it stops reading: 50 of them; and one that reads 200 MB late", "the upstream is paused; cut after a minute; memory stays flat", "quick", slow_readers, 300),
+    Row("C7", "heads and bodies a byte at a time", "408 after 10 s and 30 s; others are served as before", "quick", drippers, 180),
+    Row("C8", "10,000 requests, 64 at a time; 500 streams at once for a minute", "all answered, all whole", "quick", crowds, 400),
+    Row("C9", "a body of more than 32 MiB: declared, in chunks, under a lying length", "413 before all of it is read; 400 for what follows the lie", "quick", too_much, 180),
+)  # fmt: skip
