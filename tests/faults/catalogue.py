@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypeVar
@@ -72,6 +72,10 @@ class Trial:
     def runs(self, whole: int, quick: int = 1) -> range:
         """How often to do it: `whole` times in `make faults`."""
         return range(whole if self.whole else quick)
+
+    def some(self, things: Sequence[T], quick: int = 2) -> Sequence[T]:
+        """All of them in `make faults`, else a few from all over."""
+        return things if self.whole else things[:: max(1, -(-len(things) // quick))]
 
     def use(self, thing: contextlib.AbstractContextManager[T]) -> T:
         """Enter a context that ends with the row."""

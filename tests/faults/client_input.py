@@ -298,10 +298,8 @@ def _plain(raw: bytes) -> str:
     for part in raw.split(b"HTTP/1.1 ")[1:]:
         head, _, body = part.partition(b"\r\n\r\n")
         events = [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]
-        fields = ("choices" in event and event["choices"] for event in events)
-        chat = "".join(
-            choice["delta"].get("content") or "" for choices in fields if choices for choice in choices
-        )
+        choices = [choice for event in events for choice in event.get("choices", ())]
+        chat = "".join(choice["delta"].get("content") or "" for choice in choices)
         deltas = [
             event["delta"] for event in events if event.get("type", "").endswith("delta") and "delta" in event
         ]

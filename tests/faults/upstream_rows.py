@@ -24,7 +24,7 @@ from tests.faults.rig import (
     sim_of,
     stage_of,
 )
-from tests.faults.ways import STREAMS, WAYS, Heard, Way, unique
+from tests.faults.ways import STREAMS, WAYS, WHOLES, Heard, Way, unique
 from tests.sim import play
 from tests.sim.answers import Answer
 from tests.sim.scripts import (
@@ -112,7 +112,7 @@ def before_the_first_byte(
     stage = stage_of(trial)
     for _ in trial.runs(runs):
         for script in scripts.values():
-            for way in ways:
+            for way in trial.some(ways):
                 stood_in(trial, stage, way, script)
                 told(trial, stage, way, script)
     quiet(trial, stage.daemon)
@@ -170,12 +170,11 @@ def stalled(trial: Trial) -> None:
 def broken_how(trial: Trial, how: str) -> None:
     stage = stage_of(trial)
     for turn in trial.runs(20):
-        for way, side in cases(STREAMS):
+        for way, side in trial.some(cases(STREAMS), 3):
             broken_off(trial, stage, way, side, cut_after(6 + turn % 3, how, text=TEXT, gap_s=0.005))
-        for way in WAYS:
-            if not way.stream:
-                stood_in(trial, stage, way, cut_after(1, how, text=TEXT))
-                told(trial, stage, way, cut_after(1, how, text=TEXT))
+        for way in trial.some(WHOLES, 1):
+            stood_in(trial, stage, way, cut_after(1, how, text=TEXT))
+            told(trial, stage, way, cut_after(1, how, text=TEXT))
     quiet(trial, stage.daemon)
 
 
@@ -255,8 +254,8 @@ RUBBISH = {
 def rubbish(trial: Trial) -> None:
     stage = stage_of(trial)
     for _ in trial.runs(10):
-        for raw in list(RUBBISH.values())[: None if trial.whole else 2]:
-            for way, side in cases(STREAMS):
+        for raw in trial.some(list(RUBBISH.values())):
+            for way, side in trial.some(cases(STREAMS), 3):
                 broken_off(trial, stage, way, side, insert(6, raw, text=TEXT, gap_s=0.005))
     before_the_first_byte(trial, {name: sse(raw) for name, raw in list(RUBBISH.items())[:3]}, 3, STREAMS[:1])
     before_the_first_byte(trial, {"rubbish": status(200, "rubbish"), "a list": status(200, [1])}, 3)
@@ -289,7 +288,7 @@ def disguised(trial: Trial) -> None:
     before_the_first_byte(trial, {"an error first": error_first()}, 20, STREAMS)
     for _ in trial.runs(5):
         for code in ("M100", "M302"):
-            for way in WAYS:
+            for way in trial.some(WAYS):
                 stood_in(trial, stage, way, {"error": code})
         for code in ("M001", "M500"):  # true statuses for who does not stream
             stood_in(trial, stage, WAYS[0], {"error": code})

@@ -69,6 +69,7 @@ class Way:
 
 WAYS = tuple(Way(protocol, stream) for protocol in PATHS for stream in (True, False))
 STREAMS = tuple(way for way in WAYS if way.stream)
+WHOLES = tuple(way for way in WAYS if not way.stream)
 
 
 @dataclass(frozen=True)
