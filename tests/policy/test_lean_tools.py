@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from brainrouter.policy.lean.tools import PARAMETER_MAX, WORDS_MAX, in_order, readable, shortened, slim
+from brainrouter.policy.lean.tools import SLIM, TERSE, Limits, in_order, readable, shortened, slim
 
 LONG = "It does a thing. " * 100
 
@@ -30,8 +30,8 @@ def test_long_descriptions_are_cut_after_a_sentence_and_short_ones_are_left() ->
     words = made[0]["function"]["description"]
     assert LONG.startswith(words)
     assert words.endswith("thing.")
-    assert len(words) <= WORDS_MAX
-    assert len(made[0]["function"]["parameters"]["properties"]["path"]["description"]) <= PARAMETER_MAX
+    assert len(words) <= SLIM.words
+    assert len(made[0]["function"]["parameters"]["properties"]["path"]["description"]) <= SLIM.optional
     assert made[1] == tool("b", "Short.")
 
 
@@ -64,7 +64,30 @@ def test_nested_schemas_are_slimmed_too() -> None:
     properties = made[0]["function"]["parameters"]["properties"]
     for found in (properties["many"]["items"], properties["one"]["anyOf"][0]):
         assert found["required"] == ["x"]
-        assert len(found["properties"]["x"]["description"]) <= PARAMETER_MAX
+        assert len(found["properties"]["x"]["description"]) <= SLIM.optional
+
+
+def test_terse_tools_say_less_of_what_may_be_left_out_and_nothing_where_that_is_much() -> None:
+    named = {name: {"type": "string", "description": LONG} for name in "abcdefgh"}
+    for names, optional in (("abc", True), ("abcdefgh", False)):
+        one = tool("a", LONG, **{name: named[name] for name in names})
+        one["function"]["parameters"]["required"] = ["a"]
+        function = slim([one], TERSE)[0]["function"]
+        assert len(function["description"]) <= TERSE.words
+        found = function["parameters"]["properties"]
+        assert found["a"]["description"].startswith("It does a thing.")
+        assert all(("description" in found[name]) is optional for name in names[1:])
+        assert list(found) == list(names)
+
+
+def test_bounds_that_bind_nobody_go() -> None:
+    number = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+    schema = slim([tool("a", "", number=number, small={"type": "integer", "maximum": 9})])[0]["function"][
+        "parameters"
+    ]
+    assert schema["properties"] == {
+        "number": {"type": "integer", "minimum": 0}, "small": {"type": "integer", "maximum": 9},
+    }  # fmt: skip
 
 
 def test_the_order_of_tools_does_not_depend_on_who_came_first() -> None:
@@ -108,23 +131,26 @@ def shape(schema: Any) -> Any:
 
 
 @given(
-    st.dictionaries(st.text(min_size=1, max_size=8), st.tuples(st.text(max_size=900), SCHEMAS), max_size=5)
+    st.dictionaries(st.text(min_size=1, max_size=8), st.tuples(st.text(max_size=900), SCHEMAS), max_size=5),
+    st.sampled_from([SLIM, TERSE]),
 )
-def test_no_tool_is_lost_renamed_or_given_another_shape_and_slim_is_slim(offered: dict[str, Any]) -> None:
+def test_no_tool_is_lost_renamed_or_given_another_shape_and_slim_is_slim(
+    offered: dict[str, Any], limits: Limits
+) -> None:
     tools = [tool(name, words, top=schema) for name, (words, schema) in offered.items()]
     before = copy.deepcopy(tools)
-    made = slim(tools)
+    made = slim(tools, limits)
     assert tools == before, "the caller's own tools are not touched"
     by_name = {one["function"]["name"]: one["function"]["parameters"] for one in made}
     assert {name: shape(schema["properties"]["top"]) for name, schema in by_name.items()} == {
         name: shape(schema) for name, (_, schema) in offered.items()
     }
-    assert slim(made) == made
+    assert slim(made, limits) == made
 
 
 @pytest.mark.parametrize("bomb", ["<example>", "</example>", "a. ", "\n\n", "- a\n", "<example><examples>"])
 def test_hostile_descriptions_cost_no_more_than_their_length(bomb: str) -> None:
     words = bomb * (400_000 // len(bomb))
     began = time.process_time()
-    shortened(words, WORDS_MAX)
+    shortened(words, SLIM.words)
     assert time.process_time() - began < 2.0

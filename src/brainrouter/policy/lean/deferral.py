@@ -17,13 +17,12 @@ from msgspec import Raw
 
 from brainrouter.policy.adapt import Message
 from brainrouter.policy.lean.everyday import everyday
-from brainrouter.policy.lean.tools import Tool, parameters_of, shortened, slim, tool_name
+from brainrouter.policy.lean.tools import FULL, TERSE, Tool, parameters_of, shortened, slim, tool_name
 from brainrouter.wire.chat_request import call_of, function_of
 from brainrouter.wire.token_estimate import text_tokens
 
 FIND, CALL = "find_tools", "call_tool"
 SHOWN_MAX = 3  # tools that one search by words shows
-SHOWN_WORDS = 600  # of the description of a tool that was asked for
 LISTED_WITH_WORDS = 40  # tools up to which each is listed with what it does
 LISTED_MAX = 150
 _LISTED_WORDS = 48
@@ -142,16 +141,15 @@ def deferral(tools: list[Tool], keep: Collection[str] = ()) -> Deferral | None:
     The tools of everyday work never wait (running, reading, editing, writing, searching), nor does a harness' own
     search for tools. Names of ours give way to tools that are called the same.
     """
-    full = {tool_name(tool): tool for tool in slim(tools, SHOWN_WORDS)}
+    full = {tool_name(tool): tool for tool in slim(tools, FULL)}
     stays = everyday(tools) | set(keep) | set(filter(_SEARCHES, full))
     hidden = {name: tool for name, tool in full.items() if name not in stays}
     find, call = _free(FIND, full), _free(CALL, full)
     ours = _ours(find, call, hidden)
-    slimmed = slim(tools)
-    spared = _weight([tool for tool in slimmed if tool_name(tool) in hidden]) - _weight(ours)
+    spared = _weight([tool for tool in slim(tools) if tool_name(tool) in hidden]) - _weight(ours)
     if spared < WORTH:
         return None
-    core = [tool for tool in slimmed if tool_name(tool) not in hidden]
+    core = slim([tool for tool in tools if tool_name(tool) not in hidden], TERSE)
     return Deferral([*core, *ours], full, frozenset(hidden), find, call)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -11,9 +12,22 @@ from msgspec import Raw
 
 Tool = dict[str, Any]
 
-WORDS_MAX = 200  # of a tool's description
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Characters: of a tool's description, of a required parameter's, of another's (none where there are `many`)."""
+
+    words: int
+    required: int
+    optional: int
+    many: int
+
+
+SLIM = Limits(words=200, required=70, optional=70, many=1_000)
+TERSE = Limits(words=120, required=60, optional=40, many=6)
+FULL = Limits(words=600, required=200, optional=200, many=1_000)
 CODE_WORDS_MAX = 1_200  # where what to write is a program
-PARAMETER_MAX = 70
+_NO_BOUND = 2**53 - 1  # what a schema made from JavaScript says where there is none
 # Of a tool with such a parameter the description is the manual of a language: without it nobody can call the tool.
 _LANGUAGE = frozenset(("input", "patch"))
 _CODE = frozenset(("code", "script"))
@@ -23,17 +37,19 @@ _BLOCKS = re.compile(
 )
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*[-*#<])")
 _SCHEMA_NOISE = ("$schema", "$comment", "examples", "title")
-_NESTED = ("properties", "$defs", "definitions", "patternProperties")
+_NESTED = ("$defs", "definitions", "patternProperties")
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+DEPTH_MAX = 20
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 
 
-def slim(tools: list[Tool], words: int = WORDS_MAX) -> list[Tool]:
-    """The same tools in the order of their names, with descriptions of at most so many characters.
+def slim(tools: list[Tool], limits: Limits = SLIM) -> list[Tool]:
+    """The same tools in the order of their names, with short descriptions.
 
     No tool is renamed or left out; types, enums, defaults and what is required stay. What is short already stays as
     it is, so that slimming twice is slimming once.
     """
-    return sorted((_slim(tool, words) for tool in tools), key=tool_name)
+    return sorted((_slim(tool, limits) for tool in tools), key=tool_name)
 
 
 def in_order(tools: list[Tool]) -> list[Tool]:
@@ -67,15 +83,14 @@ def parameters_of(tool: Tool) -> dict[str, Any]:
     return _object(tool["function"].get("parameters"))
 
 
-def _slim(tool: Tool, words: int) -> Tool:
+def _slim(tool: Tool, limits: Limits) -> Tool:
     function = dict(tool["function"])
-    schema = function.get("parameters")
+    schema = parameters_of(tool)
     if isinstance(function.get("description"), str):
-        function["description"] = _described(
-            function["description"], _object(_object(schema).get("properties")), words
-        )
-    if isinstance(schema, dict):
-        function["parameters"] = _schema(cast("dict[str, Any]", schema), 0)
+        names = _object(schema.get("properties"))
+        function["description"] = _described(function["description"], names, limits.words)
+    if schema:
+        function["parameters"] = _schema(schema, limits, 0)
     return {**tool, "function": function}
 
 
@@ -104,29 +119,56 @@ def shortened(words: str, limit: int) -> str:
     return (cut.rpartition(" ")[0] or cut).rstrip() + "…"
 
 
-def _schema(schema: dict[str, Any], depth: int) -> dict[str, Any]:
-    if depth > 20:
+def _schema(schema: dict[str, Any], limits: Limits, depth: int) -> dict[str, Any]:
+    if depth > DEPTH_MAX:
         return schema
     slimmed: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _SCHEMA_NOISE and not isinstance(value, dict):
+        if (key in _SCHEMA_NOISE and not isinstance(value, dict)) or _no_bound(key, value):
             continue
-        if key == "description" and isinstance(value, str):
-            slimmed[key] = shortened(value, PARAMETER_MAX)
+        if key == "properties" and isinstance(value, dict):
+            slimmed[key] = _properties(schema, cast("dict[str, Any]", value), limits, depth)
         elif key in _NESTED and isinstance(value, dict):
             inner = cast("dict[str, Any]", value)
-            slimmed[key] = {name: _one(below, depth) for name, below in inner.items()}
+            slimmed[key] = {name: _one(below, limits, depth) for name, below in inner.items()}
         elif key in _LISTS and isinstance(value, list):
-            slimmed[key] = [_one(below, depth) for below in cast("list[Any]", value)]
+            slimmed[key] = [_one(below, limits, depth) for below in cast("list[Any]", value)]
         elif key in ("items", "additionalProperties", "not"):
-            slimmed[key] = _one(value, depth)
+            slimmed[key] = _one(value, limits, depth)
         else:
             slimmed[key] = value
     return slimmed
 
 
-def _one(schema: Any, depth: int) -> Any:
-    return _schema(cast("dict[str, Any]", schema), depth + 1) if isinstance(schema, dict) else schema
+def _properties(schema: dict[str, Any], inner: dict[str, Any], limits: Limits, depth: int) -> dict[str, Any]:
+    required = schema.get("required")
+    needed = set(filter(_is_text, cast("list[Any]", required))) if isinstance(required, list) else set[str]()
+    optional = limits.optional if len(inner) - len(needed) <= limits.many else 0
+    return {
+        name: _one(below, limits, depth, limits.required if name in needed else optional)
+        for name, below in inner.items()
+    }
+
+
+def _one(schema: Any, limits: Limits, depth: int, words: int | None = None) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    made = _schema(cast("dict[str, Any]", schema), limits, depth + 1)
+    said = made.get("description")
+    if isinstance(said, str):
+        limit = limits.optional if words is None else words
+        made.pop("description")
+        if limit:
+            made["description"] = shortened(said, limit)
+    return made
+
+
+def _no_bound(key: str, value: Any) -> bool:
+    return key in _BOUNDS and isinstance(value, int) and abs(value) >= _NO_BOUND
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _object(value: Any) -> dict[str, Any]:
