@@ -2,7 +2,7 @@
 
 `python -m bench.lean record [TURNS]` runs the seven clients and keeps what they send on this machine;
 `python -m bench.lean learn` writes the hashes of their prose to policy/lean/known.py;
-`python -m bench.lean serve CLIENT [TURNS]` puts a recorded session before a real llama.cpp server;
+`python -m bench.lean serve CLIENT [TURNS [LEVEL]]` puts a recorded session before a real llama.cpp server;
 `python -m bench.lean page` writes docs/lean-prompt.md from all that.
 """
 
@@ -36,7 +36,7 @@ from tests.daemon import ROOT
 
 PAGE = ROOT / "docs" / "lean-prompt.md"
 SERVED = FOLDER / "served"
-BEFORE_MAX = 3_500  # tokens
+BEFORE_MAX = 9_000  # tokens by estimate; what is beyond the window is refused at once
 KNOWN_FILE = ROOT / "src/brainrouter/policy/lean/known.py"
 Request = dict[str, Any]
 Turn = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -93,17 +93,21 @@ KNOWN = frozenset(_BYTES[at : at + SIZE] for at in range(0, len(_BYTES), SIZE))
 '''
 
 
-def serve(name: str, turns: int) -> None:
+def serve(name: str, turns: int, level: int) -> None:
     """Put so many turns of a client's session before a real server, and keep what it told."""
     session = [hub(one) for one in recorded()[name] if one["body"].get("tools")][:turns]
-    leans = [lean_turn(messages, tools).messages for messages, tools in session]
-    before = [messages for messages, _ in session[:3]]
-    if _weight(before[0]) > BEFORE_MAX:
+    leans = [lean_turn(messages, tools, slimming=level) for messages, tools in session]
+    before = [_asked(messages, tools) for messages, tools in session[:3]]
+    if sum(map(_weight, session[0])) > BEFORE_MAX:
         before = []
-    found = measured(*([{"messages": adapt(one)} for one in side] for side in (before, leans)))
+    found = measured(before, [_asked(one.messages, one.tools) for one in leans])
     SERVED.mkdir(exist_ok=True)
-    (SERVED / f"{name}.json").write_bytes(msgspec.json.encode(found))
-    print(name, found, flush=True)
+    (SERVED / f"{name}-{level}.json").write_bytes(msgspec.json.encode(found))
+    print(name, level, found, flush=True)
+
+
+def _asked(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+    return {"messages": adapt(messages), **({"tools": tools} if tools else {})}
 
 
 def page() -> None:
@@ -253,7 +257,8 @@ def main(arguments: list[str]) -> None:
         case ["learn"]:
             learn()
         case ["serve", name, *rest]:
-            serve(name, int(rest[0]) if rest else 50)
+            turns, level = (*map(int, rest), *(50, 1)[len(rest) :])
+            serve(name, turns, level)
         case ["page"]:
             page()
         case _:
