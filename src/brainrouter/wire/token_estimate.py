@@ -10,6 +10,7 @@ import math
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat_request import ChatRequest
@@ -25,6 +26,9 @@ _WEIGHTS: tuple[tuple[bytes, float], ...] = (
     (b"\n", 1.385),
     (bytes(range(0x80, 0x100)), 0.912),
 )
+_WEIGHT_OF = np.zeros(256)
+for _kind, _weight in _WEIGHTS:
+    _WEIGHT_OF[list(_kind)] = _weight
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 1_500  # what Anthropic counts for a large one
 
@@ -44,9 +48,8 @@ def estimate(ask: Ask) -> int:
 
 
 def text_tokens(text: bytes) -> float:
-    """The tokens of UTF-8 text."""
-    size = len(text)
-    return sum(weight * (size - len(text.translate(None, kind))) for kind, weight in _WEIGHTS)
+    """The tokens of UTF-8 text. On the path of every request: a histogram of its bytes is the fastest way to count."""
+    return float(np.bincount(np.frombuffer(text, np.uint8), minlength=256) @ _WEIGHT_OF) if text else 0.0
 
 
 def _collect(message: dict[str, Any], pieces: list[str]) -> int:
