@@ -23,6 +23,7 @@ from brainrouter.edge.mcp.tools import INSTRUCTIONS
 from brainrouter.policy.adapt import adapt, text_of
 from brainrouter.policy.lean.envelopes import harness_texts
 from brainrouter.policy.lean.fingerprint import fingerprint, normal, tells
+from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import LeanTurn, lean_turn
 from brainrouter.policy.lean.zones import zones
@@ -96,14 +97,19 @@ KNOWN = frozenset(_BYTES[at : at + SIZE] for at in range(0, len(_BYTES), SIZE))
 def serve(name: str, turns: int, level: int) -> None:
     """Put so many turns of a client's session before a real server, and keep what it told."""
     session = [hub(one) for one in recorded()[name] if one["body"].get("tools")][:turns]
-    leans = [lean_turn(messages, tools, slimming=level) for messages, tools in session]
+    leans = [_lean(one, level) for one in session]
     before = [_asked(messages, tools) for messages, tools in session[:3]]
     if sum(map(_weight, session[0])) > BEFORE_MAX:
         before = []
-    found = measured(before, [_asked(one.messages, one.tools) for one in leans])
+    found = measured(before, [_asked(one.messages, one.offer.tools) for one in leans])
     SERVED.mkdir(exist_ok=True)
     (SERVED / f"{name}-{level}.json").write_bytes(msgspec.json.encode(found))
     print(name, level, found, flush=True)
+
+
+def _lean(turn: Turn, level: int) -> LeanTurn:
+    messages, tools = turn
+    return lean_turn(messages, offer(msgspec.json.encode(tools), level))
 
 
 def _asked(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -117,7 +123,7 @@ def page() -> None:
     served: list[list[str]] = []
     for client in CLIENTS:
         turns = [hub(one) for one in recorded()[client.name] if one["body"].get("tools")]
-        leans = [lean_turn(messages, tools) for messages, tools in turns]
+        leans = [_lean(one, 1) for one in turns]
         title = f"{client.title} {install.version(client.name)}"
         sizes.append([title, *_sizes(turns[0], leans[0])])
         holds.append([title, *_holds(turns, leans)])
@@ -145,7 +151,7 @@ def page() -> None:
 def _sizes(turn: Turn, lean: LeanTurn) -> list[str]:
     messages, tools = turn
     was = [_weight(messages), _weight(tools)]
-    now = [_weight(lean.messages), _weight(lean.tools)]
+    now = [_weight(lean.messages), _weight(lean.offer.tools)]
     cells = [
         f"{before:,} -> {after:,} ({_less(before, after)})" for before, after in zip(was, now, strict=True)
     ]
@@ -161,12 +167,10 @@ def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
             "day": _day(before), "platform": "linux",
         }  # fmt: skip
         missing += [name for name, item in items.items() if item in before and item not in after]
-        if {_name(tool) for tool in tools} != {_name(tool) for tool in lean.tools or []}:
+        if {_name(tool) for tool in tools} != {_name(tool) for tool in lean.offer.tools or []}:
             missing.append("tools")
     whole = 0
-    shown = [
-        [msgspec.json.encode(one.tools), *map(msgspec.json.encode, adapt(one.messages))] for one in leans
-    ]
+    shown = [[one.offer.encoded, *map(msgspec.json.encode, adapt(one.messages))] for one in leans]
     for before, after in pairwise(shown):
         whole += after[: len(before)] == before
     said = "all kept" if not missing else "**lost: " + ", ".join(sorted(set(missing))) + "**"

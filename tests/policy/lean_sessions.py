@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from brainrouter.policy.lean.fingerprint import fingerprint, normal, tells
+from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.tools import readable
 from brainrouter.policy.lean.turn import LeanTurn, lean_turn
 from brainrouter.wire.messages import parse_messages
@@ -58,7 +59,7 @@ class Session:
     def turn(self, number: int, *, slimming: int = 1, prose: str = PROSE) -> LeanTurn:
         """The turn after `number` tool calls, as a local model gets it."""
         messages, tools = self.hub(number, prose)
-        return lean_turn(messages, tools, slimming=slimming, known=KNOWN)
+        return lean_turn(messages, offer(json.dumps(tools).encode(), slimming), known=KNOWN)
 
     def hub(self, number: int, prose: str = PROSE) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The turn in chat completions, with whatever changes from one request to the next changed."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from brainrouter.policy.lean.deferral import Call, deferral, is_search
 from brainrouter.policy.lean.fit import trimmed
+from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.turn import lean_turn
 from brainrouter.wire.token_estimate import text_tokens
 from tests.policy.deferred import EVERYDAY, RARE, TEXT, TOOLS, made, tool
@@ -181,12 +182,12 @@ def test_what_was_sent_begins_what_is_sent_and_every_call_keeps_its_result(turns
 
 def test_a_lean_turn_speaks_of_no_tool_that_waits_as_if_it_were_there() -> None:
     task = tool("Task", f"Starts another agent. {'x' * 900}", ("tasks",), tasks=TEXT)
-    turn = lean_turn([{"role": "user", "content": "hi"}], [*TOOLS, task], slimming=2)
-    assert turn.deferral is not None
-    assert turn.tools == turn.deferral.offered
+    turn = lean_turn([{"role": "user", "content": "hi"}], offer(json.dumps([*TOOLS, task]).encode(), 2))
+    assert turn.offer.deferral is not None
+    assert turn.offer.tools == turn.offer.deferral.offered
     assert turn.saving.after < turn.saving.before / 2
     assert turn.saving.note == "8 tools wait to be asked for"
-    assert lean_turn([], EVERYDAY, slimming=2).deferral is None
+    assert offer(json.dumps(EVERYDAY).encode(), 2).deferral is None
 
 
 def test_what_a_search_found_is_not_left_out_where_the_window_is_full() -> None:

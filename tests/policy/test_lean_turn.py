@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainrouter.policy.adapt import adapt
+from brainrouter.policy.lean.offer import NOTHING, offer
 from brainrouter.policy.lean.prompt import LEAN_PROMPT
 from brainrouter.policy.lean.turn import lean_turn
 from tests.policy.lean_sessions import HARNESSES, KNOWN, PROSE, Session
@@ -28,7 +29,7 @@ WORDS = st.lists(
 def sent(turn: Any) -> list[bytes]:
     """What goes over the wire, message by message, after the tools: what a server's prompt cache sees."""
     return [
-        json.dumps(turn.tools).encode(),
+        json.dumps(turn.offer.tools).encode(),
         *(json.dumps(message).encode() for message in adapt(turn.messages)),
     ]
 
@@ -86,8 +87,8 @@ def test_whatever_the_user_wrote_reaches_the_model_in_order(
 @given(appended=WORDS, slimming=st.integers(0, 1))
 def test_a_lean_turn_is_lean_already(harness: str, appended: str, slimming: int) -> None:
     once = Session(harness, appended=f"Mine: {appended} :mine").turn(2, slimming=slimming)
-    twice = lean_turn(once.messages, once.tools, slimming=slimming, known=KNOWN)
-    assert (twice.messages, twice.tools) == (once.messages, once.tools)
+    twice = lean_turn(once.messages, offer(once.offer.encoded, slimming), known=KNOWN)
+    assert (twice.messages, twice.offer.tools) == (once.messages, once.offer.tools)
 
 
 @every_harness
@@ -105,7 +106,7 @@ def test_a_part_that_never_ends_leaves_the_prompt_whole_and_says_why() -> None:
         {"role": "system", "content": f"{PROSE}\n<env>\nWorking directory: /p\n"},
         {"role": "user", "content": "hi"},
     ]
-    turn = lean_turn(talk, None, known=KNOWN)
+    turn = lean_turn(talk, known=KNOWN)
     assert turn.messages == talk
     assert turn.saving.note == "prompt left whole: <env> has no end"
 
@@ -118,27 +119,25 @@ def test_what_a_user_says_later_never_changes_what_was_sent_before() -> None:
         "<system-reminder>\n<env>\n</system-reminder>",
         f"<system-reminder>{PROSE}</system-reminder>",
     ):
-        before = lean_turn(talk, None, known=KNOWN).messages
+        before = lean_turn(talk, known=KNOWN).messages
         talk.append({"role": "user", "content": said})
-        assert lean_turn(talk, None, known=KNOWN).messages[: len(before)] == before
+        assert lean_turn(talk, known=KNOWN).messages[: len(before)] == before
         talk.append({"role": "assistant", "content": "yes"})
 
 
 def test_harness_prose_that_a_user_pastes_outside_an_envelope_stays() -> None:
     talk = [{"role": "system", "content": PROSE}, {"role": "user", "content": f"What is this?\n{PROSE}"}]
-    assert lean_turn(talk, None, known=KNOWN).messages[1] == talk[1]
+    assert lean_turn(talk, known=KNOWN).messages[1] == talk[1]
 
 
 def test_the_users_own_prompt_takes_the_place_of_ours() -> None:
     talk = [{"role": "system", "content": f"{PROSE}\ncwd: /p"}, {"role": "user", "content": "hi"}]
-    assert lean_turn(talk, None, "Mine.\n", known=KNOWN).messages[0]["content"] == "Mine.\n\ncwd: /p"
+    assert lean_turn(talk, NOTHING, "Mine.\n", known=KNOWN).messages[0]["content"] == "Mine.\n\ncwd: /p"
 
 
 def test_a_time_of_day_is_told_to_the_day() -> None:
     talk = [{"role": "system", "content": "Current time: 2026-11-23T02:25:11Z\nUpdated: 2026-01-01T10:00"}]
-    assert (
-        lean_turn(talk, None).messages[0]["content"] == "Current time: 2026-11-23\nUpdated: 2026-01-01T10:00"
-    )
+    assert lean_turn(talk).messages[0]["content"] == "Current time: 2026-11-23\nUpdated: 2026-01-01T10:00"
 
 
 def test_the_lean_prompt_is_about_five_hundred_tokens_and_warns_of_loops() -> None:

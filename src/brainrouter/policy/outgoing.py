@@ -13,7 +13,7 @@ from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.lean.deferral import Call, Deferral, answered
 from brainrouter.policy.lean.fit import trimmed
-from brainrouter.policy.lean.tools import readable
+from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.model_name import PREFIX
 from brainrouter.policy.plan import Attempt
@@ -146,24 +146,22 @@ def to_local(
     translated = None if ask.dialect == "chat" else _translated(ask)
     try:
         messages = translated.messages if translated else _MESSAGES.decode(ask.body["messages"])
-        offered = translated.fields.get("tools") if translated else _tools_of(ask)
+        level = 1 if slimming > 1 and _picked(ask, translated) else slimming
         turn = lean_turn(
             messages,
-            readable(offered),
+            offer(_tools_of(ask, translated), level, tuple(keep)),
             lean_override,
-            slimming=1 if slimming > 1 and _picked(ask, translated) else slimming,
-            keep=keep,
             unknown_too=ask.model.removeprefix(PREFIX) == "local",
         )
         messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
         saving = turn.saving
         if overflow is not None:
             messages, saving = _fitted(messages, saving, overflow)
-        tools = {"tools": turn.tools} if turn.tools else {}
+        tools = {"tools": msgspec.Raw(turn.offer.encoded)} if turn.offer.encoded else {}
         body = _local_body(ask, translated, attempt.model, messages, tools)
     except (RecursionError, BadBody):  # what was read without being taken apart may be too deep for that
         raise Failure(kinds.REFUSED, "messages: nested too deeply") from None
-    return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving, turn.deferral)
+    return Outgoing(PATHS["chat"], headers, body, "chat", translated, saving, turn.offer.deferral)
 
 
 def after_search(out: Outgoing, said: adapt.Message, asked: Sequence[tuple[Call, str]]) -> Outgoing:
@@ -209,8 +207,12 @@ def _fitted(
     return found[0], replace(saving, note="; ".join(filter(None, (saving.note, words))))
 
 
-def _tools_of(ask: Ask) -> Any:
-    return msgspec.json.decode(ask.body["tools"]) if "tools" in ask.body else None
+def _tools_of(ask: Ask, translated: ChatRequest | None) -> bytes | None:
+    """The JSON of the tools, as chat functions."""
+    if translated is None:
+        return bytes(ask.body["tools"]) if "tools" in ask.body else None
+    found = translated.fields.get("tools")
+    return msgspec.json.encode(found) if found else None
 
 
 def to_count(ask: Ask, model: str) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
 
 from brainrouter.policy.lean.fingerprint import STRONG, fingerprint, normal, tells
 from brainrouter.policy.lean.known import KNOWN
+from brainrouter.policy.lean.memo import Memo
 from brainrouter.policy.lean.zones import zones
 
 # What a line is: the user's or the project's; nothing; surely the harness' own; a short one that the harness writes
@@ -27,13 +27,19 @@ class Pruned:
     own: int
 
 
-@lru_cache(maxsize=128)
+_MEMO: Memo[Pruned] = Memo(entries=128, largest=64 * 1024)
+
+
 def prune(text: str, known: frozenset[bytes] = KNOWN) -> Pruned:
     """`text` without the lines that a harness is `known` to write, except in the parts that are the user's.
 
     A heading, an introduction or a tag stays where something directly below it stays. A text with nothing known in
     it comes back as it is.
     """
+    return _MEMO.get((text, known), len(text), lambda: _prune(text, known))
+
+
+def _prune(text: str, known: frozenset[bytes]) -> Pruned:
     lines = text.split("\n")
     marks = _marks(lines, text, known)
     if OWN not in marks:

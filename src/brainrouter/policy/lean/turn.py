@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from brainrouter.policy.adapt import text_of
 from brainrouter.policy.lean.critical import lost
-from brainrouter.policy.lean.deferral import Deferral, deferral
 from brainrouter.policy.lean.envelopes import Message, changed, harness_texts, is_system
 from brainrouter.policy.lean.known import KNOWN
+from brainrouter.policy.lean.memo import Memo
+from brainrouter.policy.lean.offer import NOTHING, Offer
 from brainrouter.policy.lean.prompt import lean_prompt
 from brainrouter.policy.lean.prune import prune
 from brainrouter.policy.lean.stable import steady
-from brainrouter.policy.lean.tools import Tool, in_order, slim
+from brainrouter.policy.lean.tools import Tool
 from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.token_estimate import text_tokens
 
@@ -36,66 +38,97 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class LeanTurn:
-    """The conversation and the tools to send, and what that saves. `deferral` knows the tools that wait, if any do."""
+    """The conversation to send, the tools to offer, and what that saves."""
 
     messages: list[Message]
-    tools: list[Tool] | None
+    offer: Offer
     saving: Saving
-    deferral: Deferral | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a conversation's opening became. `replaced`: the harness' prose went, as it does from what follows."""
+
+    messages: list[Message]
+    replaced: bool
+    note: str
+    before: float
+    after: float
+
+
+_MEMO: Memo[_Opening] = Memo(entries=32, largest=128 * 1024)
 
 
 def lean_turn(
     messages: list[Message],
-    tools: list[Tool] | None,
+    offered: Offer = NOTHING,
     override: str | None = None,
     *,
-    slimming: int = 1,
     unknown_too: bool = False,
-    keep: Collection[str] = (),
     known: frozenset[bytes] = KNOWN,
 ) -> LeanTurn:
-    """A turn as a local model should get it. `tools` are chat functions with decoded schemas, `known` the fingerprints
-    of the lines that harnesses write.
+    """A turn as a local model should get it. `known` are the fingerprints of the lines that harnesses write.
 
     Where the opening of the conversation holds much of a harness' own prose, that goes and the lean prompt (or the
     user's `override`) comes; otherwise only what changes from request to request goes. What is done is settled by the
     opening alone, and every later message is worked on by itself: so what was sent at one turn is the beginning of
-    what is sent at the next.
-
-    At `slimming` 2 rarely used tools wait behind one of ours, but for those that `keep` names.
+    what is sent at the next. Calls of tools that wait are said the way this model made them.
 
     With `unknown_too` a heavy system prompt of a program that is not known goes as well, but for its marked parts
     (instructions, environment): that is what asking for `local` means.
     """
-    held = [new for message in messages if (new := changed(message, steady)) is not None]
-    waiting = deferral(tools, keep) if tools and slimming > 1 else None
-    offered = (
-        waiting.offered
-        if waiting
-        else None
-        if tools is None
-        else slim(tools)
-        if slimming
-        else in_order(tools)
+    first = next(
+        (i for i, message in enumerate(messages) if message.get("role") == "assistant"), len(messages)
     )
-    leaner, note = _replaced(held, offered or [], override, known)
-    if leaner is held and unknown_too and not note:
-        leaner, note = _replaced_unknown(held, offered or [], override)
-    if waiting:
-        leaner = waiting.wrapped(leaner)
-        note = "; ".join(filter(None, (note, f"{len(waiting.hidden)} tools wait to be asked for")))
-    before, after = _tokens(messages, tools), _tokens(leaner, offered)
-    return LeanTurn(leaner, offered, Saving(before, after, note), waiting)
+    raw = msgspec.json.encode(messages[:first])
+    opening = _MEMO.get(
+        (raw, offered.encoded, override, unknown_too, known),
+        len(raw),
+        lambda: _opening(messages[:first], offered.tools or [], override, known, unknown_too=unknown_too),
+    )
+    later = [new for message in messages[first:] if (new := changed(message, steady)) is not None]
+    if opening.replaced:
+        later = _pruned(later, known)
+    before = text_tokens(msgspec.json.encode(messages[first:]))
+    after = before if _same(later, messages[first:]) else text_tokens(msgspec.json.encode(later))
+    made, notes = [*opening.messages, *later], [opening.note]
+    if offered.deferral:
+        made = offered.deferral.wrapped(made)
+        notes.append(f"{len(offered.deferral.hidden)} tools wait to be asked for")
+    saving = Saving(
+        round(opening.before + before + offered.before),
+        round(opening.after + after + offered.after),
+        "; ".join(filter(None, notes)),
+    )
+    return LeanTurn(made, offered, saving)
+
+
+def _opening(
+    messages: list[Message],
+    tools: list[Tool],
+    override: str | None,
+    known: frozenset[bytes],
+    *,
+    unknown_too: bool,
+) -> _Opening:
+    held = [new for message in messages if (new := changed(message, steady)) is not None]
+    leaner, note = _replaced(held, tools, override, known)
+    replaced = leaner is not held
+    if not replaced and unknown_too and not note:
+        leaner, note = _replaced_unknown(held, tools, override)
+    before, after = (text_tokens(msgspec.json.encode(one)) for one in (messages, leaner))
+    return _Opening(leaner, replaced, note, before, after)
+
+
+def _same(some: list[Message], others: list[Message]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def _replaced(
     messages: list[Message], tools: list[Tool], override: str | None, known: frozenset[bytes]
 ) -> tuple[list[Message], str]:
-    """The messages with the lean prompt in place of the harness' own; as they are, and why, where that is not safe."""
-    first = next(
-        (i for i, message in enumerate(messages) if message.get("role") == "assistant"), len(messages)
-    )
-    texts = [text for message in messages[:first] for text in harness_texts(message)]
+    """An opening with the lean prompt in place of the harness' own; as it is, and why, where that is not safe."""
+    texts = [text for message in messages for text in harness_texts(message)]
     if sum(prune(text, known).own for text in texts) < HEAVY_CHARS:
         return messages, ""
     head = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))
@@ -104,11 +137,9 @@ def _replaced(
         "role": "system",
         "content": "\n\n".join([lean_prompt(tools, override), *filter(str.strip, kept)]),
     }
-    opening = [system, *_pruned(messages[head:first], known)]
+    opening = [system, *_pruned(messages[head:], known)]
     gone = lost(texts, "\n".join(text_of(message.get("content")) for message in opening))
-    if gone:
-        return messages, f"prompt left whole: {gone}"
-    return [*opening, *_pruned(messages[first:], known)], ""
+    return (messages, f"prompt left whole: {gone}") if gone else (opening, "")
 
 
 def _replaced_unknown(
@@ -136,8 +167,3 @@ def _pruned(messages: Sequence[Message], known: frozenset[bytes]) -> list[Messag
         return text if not pruned.own or lost([text], pruned.text) else pruned.text
 
     return [new for message in messages if (new := changed(message, left_of)) is not None]
-
-
-def _tokens(messages: list[Message], tools: list[Tool] | None) -> int:
-    found = text_tokens(msgspec.json.encode(messages))
-    return round(found + (text_tokens(msgspec.json.encode(tools)) if tools else 0))
