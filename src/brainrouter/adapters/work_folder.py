@@ -60,7 +60,10 @@ class Folder:
 def open_folder(asked: str, roots: Iterable[Path]) -> Folder:
     """Open `asked` when it is a folder of this user's below one of `roots`. Raises NotAllowed with the reason."""
     _check_words(asked)
-    real = Path(os.path.realpath(asked))
+    try:
+        real = Path(os.path.realpath(asked))
+    except OSError as error:  # a link of another user's process, for one
+        raise NotAllowed(f"{asked} cannot be followed: {error.strerror}") from None
     homes = [Path(os.path.realpath(root)) for root in roots]
     if not any(real.is_relative_to(home) for home in homes):
         raise NotAllowed(
@@ -116,7 +119,7 @@ def _check_words(asked: str) -> None:
         raise NotAllowed(f"{asked!r} is not an absolute path")
     if ".." in asked.split("/"):
         raise NotAllowed("the path holds `..`")
-    plain = os.path.normpath(asked)
+    plain = os.path.normpath(f"/{asked.lstrip('/')}")  # two slashes at the start would stay two
     if any(plain == place or plain.startswith(f"{place}/") for place in _NO_PLACE):
         raise NotAllowed(f"{plain} is not a project folder")
 

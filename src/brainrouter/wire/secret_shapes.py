@@ -56,6 +56,9 @@ _NAMED = re.compile(
     r"((?:api[_-]?key|secret|token|passwd|password)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\*\*\*)[^\s\"',;]{6,}",
     re.IGNORECASE,
 )
+_NAMED_VARIABLE = re.compile(
+    r"\b([A-Z][A-Z0-9_]*(?:KEY|SECRET|TOKEN|PASSW(?:OR)?D|CREDENTIALS?)[A-Z0-9_]*=)(?!\*\*\*)[^\s\"'$(,;]{6,}"
+)
 # In code, `token = next_token()` is no secret: only a literal in quotes is, or a line of the form NAME=value.
 _NAMED_LITERAL = re.compile(
     r"((?:key|secret|token|passwd|password|credentials?)[\"']?\s{0,3}(?::=|=>|[:=])\s{0,3}[\"'`])(?!\*\*\*)"
@@ -79,7 +82,7 @@ def masked(text: str) -> str:
     lowered = text.lower()
     text = _shapes(text, lowered)
     if any(name in lowered for name in _NAMES):
-        text = _NAMED.sub(r"\1***", text)
+        text = _NAMED_VARIABLE.sub(r"\1***", _NAMED.sub(r"\1***", text))
     return text
 
 

@@ -23,6 +23,7 @@ from brainrouter.http1.message import Peer, Request, Sink, StreamReply
 from brainrouter.policy.review_session import WrongState
 from brainrouter.wire.identity import harness_of
 from brainrouter.wire.json_body import BadBody, decode_field, parse_object
+from brainrouter.wire.secret_shapes import masked
 from brainrouter.wire.sse import frame
 
 TASK_MAX_CHARS = 200
@@ -82,7 +83,7 @@ class ReviewRoutes:
         async def run() -> Any:
             body = parse_object(request.body)
             return await self._desk.resolve(
-                _id(_text(body, "sessionId", 64)), _text(body, "feedback", TEXT_MAX_CHARS)
+                _id(_text(body, "sessionId", 64)), masked(_text(body, "feedback", TEXT_MAX_CHARS))
             )
 
         return await self._answer(request, run)
@@ -91,7 +92,7 @@ class ReviewRoutes:
         """POST /review/session/:id/resolve."""
 
         async def run() -> Any:
-            feedback = _text(parse_object(request.body), "feedback", TEXT_MAX_CHARS)
+            feedback = masked(_text(parse_object(request.body), "feedback", TEXT_MAX_CHARS))
             return await self._desk.resolve(_id(request.path.split("/")[3]), feedback)
 
         return await self._answer(request, run)
@@ -109,7 +110,10 @@ class ReviewRoutes:
 
         async def run() -> Any:
             body = parse_object(request.body)
-            return await self._desk.proceed(_id(_text(body, "sessionId", 64)), _maybe(body, "feedback"))
+            feedback = _maybe(body, "feedback")
+            return await self._desk.proceed(
+                _id(_text(body, "sessionId", 64)), None if feedback is None else masked(feedback)
+            )
 
         return await self._answer(request, run)
 
@@ -191,7 +195,11 @@ class ReviewRoutes:
         if cwd is None:
             where = "your own folder could not be found" if unix else "over TCP nothing says where you are"
             raise BadBody(f"cwd: give the absolute path of the project; {where}", "cwd")
-        return Call(task_id, summary, cwd, details, history, own, harness_of(request.headers.by_name()))
+        # Masked before anything is kept, shown or sent; so much text may take a while.
+        summary, details, *history = await asyncio.to_thread(_masked_all, summary, details or "", *history)
+        return Call(
+            task_id, summary, cwd, details or None, tuple(history), own, harness_of(request.headers.by_name())
+        )
 
 
 _SETTINGS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -248,6 +256,10 @@ def _maybe(body: dict[str, msgspec.Raw], name: str) -> str | None:
     if text is not None and len(text) > TEXT_MAX_CHARS:
         raise BadBody(f"{name}: at most {TEXT_MAX_CHARS} characters", name)
     return text or None
+
+
+def _masked_all(*texts: str) -> list[str]:
+    return [masked(text) for text in texts]
 
 
 def _history(body: dict[str, msgspec.Raw]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from brainrouter.http1.message import Peer, Reply, Request, StreamReply
+from brainrouter.http1.message import Headers, Peer, Reply, Request, StreamReply
 from brainrouter.policy.origin import Refusal, is_navigation, refusal
 from brainrouter.wire.ask import Dialect
 from brainrouter.wire.error_body import error_body
@@ -16,6 +16,7 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 # No page may read our answers or run them as something else than they say they are.
 SAFE_HEADERS = (("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"))
+_SENT_ONCE = frozenset({"origin", "sec-fetch-site"})
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
 _ID = r"[0-9A-Za-z_-]{1,64}"
@@ -77,7 +78,7 @@ class App:
             if not self._admits(request.peer):
                 return problem(request.path, 403, "this brainrouter belongs to another user", close=True)
             refused = refusal(
-                request.method, request.headers.get, request.peer.local[1], has_body=bool(request.body)
+                request.method, _one_word(request.headers), request.peer.local[1], has_body=bool(request.body)
             )
             if refused and not self._followed_link(request, refused):
                 return problem(request.path, refused.status, refused.message, close=True)
@@ -99,6 +100,18 @@ class App:
         if refused.status != 403 or not is_navigation(request.method, request.headers.get):
             return False
         return self.routes.find(request.path).get("GET") in self.routes.pages
+
+
+def _one_word(headers: Headers) -> Callable[[str], str | None]:
+    """The value of a header; of one that a browser sends once and that came twice, a value nobody may have."""
+
+    def value(name: str) -> str | None:
+        found = headers.get(name)
+        if found is not None and name in _SENT_ONCE and headers.count(name) > 1:
+            return "several"
+        return found
+
+    return value
 
 
 def dialect_of(path: str) -> Dialect:
