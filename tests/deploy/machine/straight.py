@@ -1,0 +1,40 @@
+"""The state of an installed machine, less what differs from one installation to the next for a good reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tests.deploy.machine.machine import Machine
+
+# What the daemons write while they run, and caches.
+RUNNING = re.compile(
+    r"home/[a-z]+/\.(cache|local/state/brainrouter|bun/install/cache)(/|$)|root/\.|.*/__pycache__/|etc/docker|"
+    r"var/lib/systemd/(timers|timesync)|var/spool|home/[a-z]+/\.bun/.*\.(log|lockb?)$|"
+    # An interruption may leave a note of something that was not made.
+    r".*ai-stack/made$"
+)
+# Made anew for each machine: secrets, and pip's notes of where a wheel came from.
+OWN_CONTENT = re.compile(
+    r"opt/ai/manifest/\.env$|.*\.dist-info/(direct_url\.json|RECORD|INSTALLER|REQUESTED)$"
+)
+KEY = re.compile(r"lib/brainrouter/[0-9a-f]{12}")
+
+
+@dataclass
+class Straight:
+    """What the first, uninterrupted machine came to."""
+
+    state: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def straight_state(machine: Machine) -> dict[str, str]:
+    """Path -> description, comparable between machines."""
+    found: dict[str, str] = {}
+    for path, said in machine.state().items():
+        if RUNNING.match(path):
+            continue
+        if OWN_CONTENT.match(path):
+            said = said.rsplit(" ", 1)[0]
+        found[KEY.sub("lib/brainrouter/KEY", path)] = KEY.sub("lib/brainrouter/KEY", said)
+    return found
