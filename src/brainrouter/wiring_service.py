@@ -110,6 +110,7 @@ def build_service(loaded: Loaded, choice: Choice, lasting: Lasting) -> Service:
     relay = Relay(
         live, decider, backends, cloud, local, lasting.recorder, lean_file.text, settings.manifest.protocols,
         settings.llama_swap.tool_slimming, lasting.guard, settings.llama_swap.kept_tools,
+        _window(settings, lasting),
     )  # fmt: skip
     count = TokenCount(live, backends, _tokenizer(local, embedded))
     reviewer = _reviewer(settings, lasting, relay, backends)
@@ -166,17 +167,22 @@ def _decider(settings: Settings, lasting: Lasting, backends: Callable[[], Backen
     taste = Taste(
         DEFAULT_KNOB if section.knob is None else section.knob, section.turn_budget, section.ability
     )
-    built_in = EMBEDDED_WINDOW if lasting.embedded else None
-
-    def window(name: str | None) -> int | None:
-        """The context of a local model: what was configured, what was discovered, what is built in."""
-        found = next((model.context for model in live.local_models if model.id == name), None)
-        return settings.llama_swap.context_tokens or found or built_in
-
+    window = _window(settings, lasting)
     deadline_s = section.deadline_ms / 1000
     return Decider(
         lasting.heads, taste, live.sessions, backends, window, lasting.classifier.current, deadline_s
     )
+
+
+def _window(settings: Settings, lasting: Lasting) -> Callable[[str | None], int | None]:
+    built_in = EMBEDDED_WINDOW if lasting.embedded else None
+
+    def window(name: str | None) -> int | None:
+        """The context of a local model: what was configured, what was discovered, what is built in."""
+        found = next((model.context for model in lasting.live.local_models if model.id == name), None)
+        return settings.llama_swap.context_tokens or found or built_in
+
+    return window
 
 
 def _gatherer(settings: Settings, env: Mapping[str, str]) -> Gatherer:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainrouter.policy.lean.fit import LATEST, trimmed
+from brainrouter.policy.lean.fit import LATEST, foreseen, trimmed
+from brainrouter.wire.token_estimate import text_tokens
 
 MARK = "an old result of"
 
@@ -77,3 +79,22 @@ def test_pairs_stay_whole_and_only_results_are_touched(
     for at in changed:
         assert messages[at]["role"] == "tool"
         assert made[at]["tool_call_id"] == messages[at]["tool_call_id"]
+
+
+def test_what_seems_to_fit_is_left_as_it_is_and_what_does_not_is_cut_until_it_seems_to() -> None:
+    messages = talk([500] * 20)
+    size = text_tokens(msgspec.json.encode(messages))
+    assert foreseen(messages, round(size) + 50, 0.0) == (messages, 0)
+    made, count = foreseen(messages, round(size) + 50, 2_000.0)
+    assert count > 0
+    assert text_tokens(msgspec.json.encode(made)) + 2_000 < size + 50
+    assert foreseen(made, round(size) + 50, 2_000.0) == (made, 0)
+
+
+def test_tools_that_take_most_of_the_window_do_not_make_a_cut_look_larger_than_it_is() -> None:
+    messages = talk([400] * 10)
+    size = text_tokens(msgspec.json.encode(messages))
+    found = trimmed(messages, round(size) + 6_000, round(size) + 5_000, 6_000.0)
+    assert found is not None
+    spared = size - text_tokens(msgspec.json.encode(found[0]))
+    assert spared >= 1_000

@@ -63,6 +63,7 @@ class Relay:
         slimming: int = 1,
         guard: Guard | None = None,
         kept_tools: Collection[str] = (),
+        window: Callable[[str | None], int | None] = lambda _model: None,
     ) -> None:
         self._live = live
         self._decide = decide
@@ -74,6 +75,7 @@ class Relay:
         self._slimming = slimming
         self._guard = guard
         self._kept_tools = kept_tools
+        self._window = window
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -136,7 +138,7 @@ class Relay:
         try:
             if side.ready is not None:
                 await side.ready()
-            out = self._outgoing(ask, attempt, side, overflow)
+            out = self._outgoing(ask, attempt, side, overflow, alone=not picky)
             if out.saving is not None:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
@@ -178,7 +180,9 @@ class Relay:
         self._live.breakers[attempt.breaker] = breakers.sent(state, now)
         return side
 
-    def _outgoing(self, ask: Ask, attempt: Attempt, side: Side, overflow: Failure | None) -> Outgoing:
+    def _outgoing(
+        self, ask: Ask, attempt: Attempt, side: Side, overflow: Failure | None, *, alone: bool
+    ) -> Outgoing:
         if attempt.side == "local":
             vision = self._live.sees(attempt.model)
             return to_local(
@@ -189,6 +193,7 @@ class Relay:
                 vision=vision,
                 slimming=self._slimming,
                 keep=self._kept_tools,
+                window=self._window(attempt.model) if alone else None,
                 overflow=overflow,
             )
         return to_cloud(ask, attempt, side.key, self._cloud_speaks)

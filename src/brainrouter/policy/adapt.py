@@ -58,15 +58,16 @@ def _without_images(message: Message) -> Message:
     if not isinstance(content, list):
         return message
     parts = cast("list[Any]", content)
-    if not any(map(_is_image, parts)):
+    if not any(map(is_image, parts)):
         return message
     return {
         **message,
-        "content": [{"type": "text", "text": NO_VISION} if _is_image(part) else part for part in parts],
+        "content": [{"type": "text", "text": NO_VISION} if is_image(part) else part for part in parts],
     }
 
 
-def _is_image(part: Any) -> bool:
+def is_image(part: Any) -> bool:
+    """Whether a part of a message's content is an image."""
     return isinstance(part, dict) and cast("dict[str, Any]", part).get("type") in IMAGE_PARTS
 
 

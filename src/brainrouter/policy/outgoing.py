@@ -12,7 +12,7 @@ from brainrouter.policy import adapt
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
 from brainrouter.policy.lean.deferral import Call, Deferral, answered
-from brainrouter.policy.lean.fit import trimmed
+from brainrouter.policy.lean.fit import foreseen, trimmed
 from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.model_name import PREFIX
@@ -128,13 +128,15 @@ def to_local(
     vision: bool = True,
     slimming: int = 1,
     keep: Collection[str] = (),
+    window: int | None = None,
     overflow: Failure | None = None,
 ) -> Outgoing:
     """The request as a local model should get it: roles adapted, a harness' prose replaced, tools slimmed.
 
     Where `local` was asked for by name, the heavy prompt of a program nobody knows is replaced, too.
-    A model without `vision` is told of images in place of being shown them. `overflow` is the server's refusal of the
-    same request as too long: old tool results are left out then; where that is not enough, it is raised again.
+    A model without `vision` is told of images in place of being shown them. Where a `window` is given nobody else can
+    take the request: old tool results are left out of one that seems longer. `overflow` is the server's refusal of the
+    same request as too long: more of them are then; where that is not enough, it is raised again.
     Raises Failure for messages that pass as bytes but cannot be taken apart (nested to the very limit) or said in
     chat completions.
     """
@@ -155,8 +157,8 @@ def to_local(
         )
         messages = adapt.adapt(turn.messages if vision else adapt.without_images(turn.messages))
         saving = turn.saving
-        if overflow is not None:
-            messages, saving = _fitted(messages, saving, overflow)
+        if overflow is not None or (window is not None and saving.after >= window):
+            messages, saving = _fitted(messages, saving, turn.offer.after, window, overflow)
         tools = {"tools": msgspec.Raw(turn.offer.encoded)} if turn.offer.encoded else {}
         body = _local_body(ask, translated, attempt.model, messages, tools)
     except (RecursionError, BadBody):  # what was read without being taken apart may be too deep for that
@@ -198,13 +200,24 @@ def _local_body(
 
 
 def _fitted(
-    messages: list[adapt.Message], saving: Saving, overflow: Failure
+    messages: list[adapt.Message],
+    saving: Saving,
+    tools: float,
+    window: int | None,
+    overflow: Failure | None,
 ) -> tuple[list[adapt.Message], Saving]:
-    found = trimmed(messages, *overflow.window) if overflow.window else None
-    if found is None:
-        raise overflow
-    words = f"{found[1]} old tool results left out: the window is full"
-    return found[0], replace(saving, note="; ".join(filter(None, (saving.note, words))))
+    count = 0
+    if window is not None:
+        messages, count = foreseen(messages, window, tools)
+    if overflow is not None:
+        found = trimmed(messages, *overflow.window, tools) if overflow.window else None
+        if found is None:
+            raise overflow
+        messages, count = found[0], count + found[1]
+    if not count:
+        return messages, saving
+    words = f"{count} old tool results left out: the window is full"
+    return messages, replace(saving, note="; ".join(filter(None, (saving.note, words))))
 
 
 def _tools_of(ask: Ask, translated: ChatRequest | None) -> bytes | None:
