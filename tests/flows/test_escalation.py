@@ -28,7 +28,7 @@ def standing() -> Iterator[Stage]:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (answer('{"name": "bash", "arguments": {"command": "ls"}}'), "wrote a tool call as text"),
+        (answer('{"name": "format", "arguments": {"disk": "all"}}'), "wrote a tool call as text"),
         (answer("<tool_call>\n{}\n</tool_call>"), "wrote a tool call as text"),
         (calls(("delete_everything", {})), "called a tool that was not offered: delete_everything"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,15 +13,16 @@ from typing import Any
 
 import msgspec
 
-from brainrouter.adapters.content_decoding import BadEncoding, decoder
+from brainrouter.adapters.answer_body import body_decoder, object_of, read_all
+from brainrouter.adapters.content_decoding import BadEncoding
 from brainrouter.adapters.stream_piece import Ended, Piece
+from brainrouter.brain.tool_mend import ToolMend
 from brainrouter.http1.client import Client, Origin, Response
 from brainrouter.http1.errors import (
     ConnectFailed,
     HeadTimeout,
     IdleTimeout,
     OverTime,
-    TooLarge,
     UpstreamError,
 )
 from brainrouter.http1.message import Sink
@@ -33,7 +36,7 @@ from brainrouter.wire.chat_chunk import BadAnswer
 from brainrouter.wire.disguise import disguised
 from brainrouter.wire.error_body import error_frame, failed_response
 from brainrouter.wire.inward import Inward, Telling
-from brainrouter.wire.json_body import BadBody, parse_object
+from brainrouter.wire.json_body import BadBody
 from brainrouter.wire.watch import StreamWatch
 from brainrouter.wire.whole import Facts, facts_of, plain_facts
 
@@ -41,6 +44,8 @@ HELD_MAX_BYTES = 32 * 1024
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 ERROR_MAX_BYTES = 256 * 1024
 ERROR_BODY_S = 10.0
+# How the text of a whole answer begins that may be a tool call.
+_CALL_SIGN = re.compile(rb'"content":\s*"(?:\\[nrt]|\s)*[<\[{`]')
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -57,7 +62,7 @@ class Timeouts:
 class Whole:
     """A whole answer, checked. `headers` are the upstream's, lower-case.
 
-    `said` is what the upstream sent, `body` the same in the caller's dialect.
+    `said` is what the upstream sent, `body` the same in the caller's dialect; `mended` what had to be mended in it.
     """
 
     status: int
@@ -65,6 +70,7 @@ class Whole:
     body: bytes
     facts: Facts
     said: bytes
+    mended: str = ""
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -93,7 +99,7 @@ class Upstream:
             try:
                 response.allow_until(until)
                 headers = await self._accepted(response)
-                body = await _read_all(response, headers, ANSWER_MAX_BYTES, total_s)
+                body = await read_all(response, headers, ANSWER_MAX_BYTES, total_s)
             finally:
                 response.close()
         except (HeadTimeout, OverTime):
@@ -101,6 +107,8 @@ class Upstream:
         except UpstreamError as error:
             raise _transport_failure(error) from error
         answer = self._checked(response.status, headers, body, out.dialect)
+        if self.side == "local" and _CALL_SIGN.search(body):
+            answer = self._mended(answer, out)
         return answer if inward is None else self._translated(answer, inward)
 
     async def stream(
@@ -119,6 +127,8 @@ class Upstream:
                 headers = await self._accepted(response)
                 live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
+                if self.side == "local":
+                    await live.mend(_mend(out))
                 if peek is not None:
                     await live.hold(peek)
             except BaseException:
@@ -174,7 +184,7 @@ class Upstream:
             return headers
         response.allow_until(asyncio.get_running_loop().time() + ERROR_BODY_S)
         try:
-            body = await _read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
+            body = await read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
         except (Failure, UpstreamError):
             body = b""
         raise failure_of(self.side, response.status, headers, body, datetime.now(UTC))
@@ -188,7 +198,7 @@ class Upstream:
     def _examined(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Facts:
         """The facts of an answer that needs a closer look. Raises the Failure that it is, if it is one."""
         try:
-            document = _decoded(body)
+            document = object_of(body)
         except BadBody as error:
             what = f"the {self.side} side sent an answer that is no JSON object: {error.message}"
             raise Failure(kinds.MALFORMED, what) from error
@@ -197,6 +207,15 @@ class Upstream:
         if found:
             raise found
         return facts
+
+    def _mended(self, answer: Whole, out: Outgoing) -> Whole:
+        """The answer with the tool calls that its model wrote as text made calls."""
+        mend = _mend(out)
+        document = mend.whole(answer.document)
+        if document is None:
+            return answer
+        said = msgspec.json.encode(document)
+        return Whole(answer.status, answer.headers, said, facts_of("chat", document), said, mend.note)
 
     def _translated(self, answer: Whole, inward: Inward) -> Whole:
         try:
@@ -227,9 +246,10 @@ class LiveStream:
         self._dialect: Dialect = dialect
         self._side: Route = side
         self._timeouts = timeouts
-        self._decode = _decoder(headers)
+        self._decode = body_decoder(headers)
         self._held: list[bytes] = []
         self._inward = inward
+        self.mended = ""
 
     async def begin(self) -> None:
         """Read until the first real event. Raises Failure when the stream turns out to be none."""
@@ -251,15 +271,28 @@ class LiveStream:
 
     async def hold(self, peek: Peek) -> None:
         """Keep holding while `peek` has to see more, up to a bound. Raises what it raises."""
-        watch = self.watch
         while peek(b"".join(self._held)) and sum(map(len, self._held)) < HELD_MAX_BYTES:
-            data = await self._chunk()
-            self._held.append(watch.feed(self._decoded(data)) if data else watch.end())
-            failure = failure_in_stream(None, watch)
-            if failure:
-                raise failure
-            if not data:
+            if not await self._more():
                 return
+
+    async def mend(self, mend: ToolMend) -> None:
+        """Hold a tool call that is being written as text, and put a real one in its place, where that can be done."""
+        if mend.holds(b"".join(self._held)):
+            self._response.allow_until(asyncio.get_running_loop().time() + self._timeouts.total_s)
+            while await self._more() and mend.holds(self._held[-1]):
+                pass
+        mended = mend.stream(b"".join(self._held))
+        if mended is not None:
+            self._held, self.mended = [mended], mend.note
+
+    async def _more(self) -> bool:
+        """Hold what comes next; False at the end of the stream. Raises the failure that it turns out to be."""
+        data = await self._chunk()
+        self._held.append(self.watch.feed(self._decoded(data)) if data else self.watch.end())
+        failure = failure_in_stream(None, self.watch)
+        if failure:
+            raise failure
+        return bool(data)
 
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
@@ -329,9 +362,9 @@ class LiveStream:
         return await self._response.chunk(self._timeouts.first_byte_s)
 
     async def _not_a_stream(self) -> None:
-        body = await _read_all(self._response, self.headers, ERROR_MAX_BYTES, self._timeouts.first_byte_s)
+        body = await read_all(self._response, self.headers, ERROR_MAX_BYTES, self._timeouts.first_byte_s)
         try:
-            document = _decoded(body)
+            document = object_of(body)
         except BadBody:
             document = None
         found = failure_in_whole(disguised(200, self.headers, document, self._dialect), None)
@@ -339,25 +372,8 @@ class LiveStream:
         raise found or Failure(kinds.MALFORMED, f"the {self._side} side answered a stream with {kind}")
 
 
-async def _read_all(response: Response, headers: dict[str, str], limit: int, idle_s: float) -> bytes:
-    try:
-        return _decoder(headers, limit)(await response.read(limit, idle_s))
-    except TooLarge as error:
-        raise Failure(kinds.MALFORMED, f"an answer of more than {limit} bytes") from error
-    except BadEncoding as error:
-        raise Failure(kinds.MALFORMED, str(error)) from error
-
-
-def _decoded(body: bytes) -> dict[str, Any]:
-    """A JSON object, decoded. Raises BadBody."""
-    return {name: msgspec.json.decode(value) for name, value in parse_object(body).items()}
-
-
-def _decoder(headers: dict[str, str], limit: int | None = None) -> Callable[[bytes], bytes]:
-    try:
-        return decoder(headers.get("content-encoding", ""), limit)
-    except BadEncoding as error:
-        raise Failure(kinds.MALFORMED, str(error)) from error
+def _mend(out: Outgoing) -> ToolMend:
+    return ToolMend(lambda: _DOCUMENT.decode(out.body).get("tools"), lambda: secrets.token_hex(12))
 
 
 def _transport_failure(error: UpstreamError) -> Failure:

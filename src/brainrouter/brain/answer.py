@@ -15,7 +15,8 @@ import msgspec
 from brainrouter.brain.evidence import looping
 
 _TOOL_TEXT = re.compile(
-    r"\s*(?:<tool_call|<function[=_]|\[TOOL_CALLS\]|<\|tool|(?:```(?:json)?\s*)?\{\s*\"(?:name|tool|function|type)\"\s*:)"
+    r"\s*(?:<tool_call|<function[=_]|\[TOOL_CALLS\]|<\|tool|<\|python_tag|"
+    r"(?:```(?:json)?\s*)?(?:\[\s*)?\{\s*\"(?:name|tool|tool_name|function|type)\"\s*:)"
 )
 _MAYBE_TOOL_TEXT = re.compile(r"\s*(?:<|\[|```|\{|$)")
 _SURE_AFTER = 60  # characters after which what is no tool call so far will be none
@@ -38,6 +39,11 @@ def trouble(seen: Seen, offered: frozenset[str]) -> str | None:
     if offered and not seen.calls and _TOOL_TEXT.match(seen.text):
         return "wrote a tool call as text"
     return "turned in circles" if looping(seen.text) else None
+
+
+def is_call_text(text: str) -> bool:
+    """Whether a text begins like a tool call in one of the ways in which models write them."""
+    return bool(_TOOL_TEXT.match(text))
 
 
 def undecided(seen: Seen, offered: frozenset[str]) -> bool:

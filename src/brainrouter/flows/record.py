@@ -94,6 +94,7 @@ class Recorder:
 
     def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream | RoundsStream) -> None:
         _landed(running, attempt)
+        running.event.mended = stream.mended or None
         running.event.first_byte_ms = self._since(running)
         running.phase = "generating"
         self._serving(running.event, attempt, stream.headers)
@@ -103,6 +104,7 @@ class Recorder:
         """A whole answer is there; the request is over once it is written, which is now for our part."""
         _landed(running, attempt)
         event, facts = running.event, answer.facts
+        event.mended = answer.mended or None
         event.first_byte_ms = self._since(running)
         self._serving(event, attempt, answer.headers)
         event.model = self._real_model(attempt, answer.headers, facts.model)

@@ -152,6 +152,11 @@ class RoundsStream:
         self._told.again(last=self._left == 0)
         self._live = await self._upstream.stream(self._out, self._told)
 
+    @property
+    def mended(self) -> str:
+        """What had to be mended in the model's present answer."""
+        return self._live.mended
+
     def error_frame(self, dialect: Dialect, failure: Failure) -> bytes:
         """What ends the stream for a caller of `dialect` when it broke."""
         return self._live.error_frame(dialect, failure)
@@ -169,7 +174,7 @@ def _whole(answer: Whole, head: dict[str, Any], inward: Inward | None) -> Whole:
             body = inward.whole(head)
         except BadAnswer as bad:
             raise _malformed(bad) from bad
-    return Whole(answer.status, answer.headers, body, facts, said)
+    return Whole(answer.status, answer.headers, body, facts, said, answer.mended)
 
 
 def _malformed(bad: BadAnswer) -> Failure:

@@ -45,6 +45,7 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     provider: str | None = None
     model: str | None = None
     fallback: str | None = None
+    mended: str | None = None
     attempts: list[str] = msgspec.field(default_factory=list[str])
     status: int | None = None
     error: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ import msgspec
 from brainrouter.wire.tool_text import Call
 
 CALLED = "tool_calls"
+_CALLED = b'"finish_reason":"tool_calls"'
+_GAP = re.compile(rb"\r?\n\r?\n")
 
 
 def mended_whole(document: dict[str, Any], calls: Sequence[Call], stamp: str) -> dict[str, Any]:
@@ -19,12 +22,13 @@ def mended_whole(document: dict[str, Any], calls: Sequence[Call], stamp: str) ->
     return {**document, "choices": [{**choice, "message": message, "finish_reason": CALLED}]}
 
 
-def mended_stream(held: bytes, calls: Sequence[Call], stamp: str) -> bytes:
+def mended_stream(held: bytes, calls: Sequence[Call], stamp: str) -> bytes | None:
     """The events of a chat stream up to its finish, with the calls before it and the text left out.
 
-    What else a delta says (a role, reasoning), usage and the end stay as they came.
+    What else a delta says (a role, reasoning), usage and the end stay as they came. None without a finish.
     """
-    return b"".join(_event(event, calls, stamp) for event in held.split(b"\n\n"))
+    mended = b"".join(_event(event, calls, stamp) for event in _GAP.split(held))
+    return mended if _CALLED in mended else None
 
 
 def _event(event: bytes, calls: Sequence[Call], stamp: str) -> bytes:
