@@ -156,6 +156,7 @@ def test_a_stream_calls_the_tools_before_its_finish_and_keeps_the_rest() -> None
         ]
     )  # fmt: skip
     found = mended_stream(held, [Call("bash", "{}"), Call("edit", '{"a":1}')], "ab")
+    assert found is not None
     assert found.startswith(b": loading\n\n")
     assert found.endswith(usage + b"data: [DONE]\n\n")
     rows = [json.loads(line[6:]) for line in found.split(b"\n") if line.startswith(b"data: {")]
