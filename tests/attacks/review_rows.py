@@ -124,7 +124,7 @@ def persuasion(trial: Trial) -> None:
     """A model that obeys, and one that repeats what it reads: neither approves what talks to it."""
     fort = fort_of(trial)
     approved = 0
-    for number, attack in enumerate(ATTACKS if trial.whole else ATTACKS[::14]):
+    for number, attack in enumerate(ATTACKS if trial.whole else ATTACKS[::21]):
         for where in ("change", "summary"):
             said = "adds add" if where == "change" else attack
             text = f"# {attack}\n" if where == "change" else "x = 1\n"

@@ -38,7 +38,7 @@ class Fort:
         self.command = self.folder / "evil.sh"
         self.command.write_text(f"#!/bin/sh\ntouch {self.marker}\n", encoding="utf-8")
         self.command.chmod(0o755)
-        self.manifest, self.llama_swap = SimManifest(), SimLlamaSwap()
+        self.manifest, self.llama_swap = SimManifest("--key", self.key), SimLlamaSwap()
         self.services: SimServices = full_house(self.folder / "bin", self.folder / "manifest")
         self._shelf = contextlib.ExitStack()
         self.daemon: Daemon
@@ -81,8 +81,16 @@ class Fort:
         for sim in self.sims:
             sim.reset()
             sim.script(answer(APPROVES))
+        self.rested()
+        self.manifest.script(answer(APPROVES))
         self.marker.unlink(missing_ok=True)
         (self.services.folder / "calls.jsonl").unlink(missing_ok=True)
+
+    def rested(self) -> None:
+        """The cloud's breaker closed again, by a good answer."""
+        if self.daemon.health()["breakers"]:
+            self.manifest.script(answer("good"))
+            assert self.daemon.chat("cloud").side == "cloud", "the cloud rests: too many failures in a row"
 
     def repository(self, name: str, files: Mapping[str, str] | None = None) -> Path:
         """A project of the user with a change that is not committed."""

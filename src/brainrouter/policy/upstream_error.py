@@ -10,6 +10,7 @@ from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure, Kind
 from brainrouter.wire.ask import Route
 from brainrouter.wire.disguise import ErrorInfo, error_message
+from brainrouter.wire.secret_shapes import masked_json
 
 RETRY_AFTER_MAX_S = 86_400.0
 
@@ -21,7 +22,8 @@ def failure_of(side: Route, status: int, headers: dict[str, str], body: bytes, n
     wait = retry_after(headers.get("retry-after"), now)
     seen = status if 400 <= status < 600 else 502
     message = info.message or f"the {side} side answered with status {status}"
-    own_body = body if side == "cloud" and body else None
+    # Some upstreams repeat the key that they refuse.
+    own_body = masked_json(body) if side == "cloud" and body else None
     return Failure(kind, message, status=seen, retry_after_s=wait, body=own_body, window=window_of(info))
 
 

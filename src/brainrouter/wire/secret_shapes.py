@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
+
+import msgspec
 
 # Each row: what must be in the lower-cased text for the pattern to be tried, the pattern, what replaces it.
 _SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
@@ -94,6 +97,26 @@ def masked_code(text: str) -> str:
         text = _NAMED_LITERAL.sub(r"\1***", text)
         text = _NAMED_LINE.sub(r"\1***", text)
     return text
+
+
+def masked_json(body: bytes) -> bytes | None:
+    """A JSON document with its texts masked, as it came where there was nothing to mask; None for what is no JSON."""
+    try:
+        document = msgspec.json.decode(body)
+        shown = _masked_in(document)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    return body if shown == document else msgspec.json.encode(shown)
+
+
+def _masked_in(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, list):
+        return [_masked_in(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {name: _masked_in(item) for name, item in cast("dict[str, Any]", value).items()}
+    return value
 
 
 def is_secret_file(path: str) -> bool:
