@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from brainrouter.adapters.inet_diag import owner
-from brainrouter.adapters.peer import TcpPeers, cwd_of, same_user, unix_pid
+from brainrouter.adapters.inet_diag import Owner, owner
+from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 
 Ends = tuple[str, int, str, int]
 
@@ -37,27 +37,23 @@ def test_a_caller_of_this_user_is_admitted_and_found_with_its_folder(
     connection: tuple[socket.socket, Ends],
 ) -> None:
     _, ends = connection
-    assert same_user(*ends)
-    assert TcpPeers().pid(*ends) == os.getpid()
+    found = owner(*ends)
+    assert found is not None
+    assert is_ours(found)
+    peers = TcpPeers()
+    assert [peers.pid(found), peers.pid(found)] == [os.getpid(), os.getpid()]
     assert cwd_of(os.getpid()) == os.getcwd()
 
 
-def test_a_caller_of_another_user_is_not_admitted(
-    connection: tuple[socket.socket, Ends], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, ends = connection
-    found = owner(*ends)
-    assert found is not None
-    monkeypatch.setattr(
-        "brainrouter.adapters.peer.owner", lambda *_: type(found)(uid=4242, inode=found.inode)
-    )
-    assert not same_user(*ends)
+def test_a_caller_of_another_user_is_not_admitted() -> None:
+    assert not is_ours(Owner(uid=4242, inode=1))
+    assert is_ours(None)
 
 
 def test_a_connection_that_does_not_exist_has_no_owner_and_no_process() -> None:
     assert owner("127.0.0.1", 1, "127.0.0.1", 2) is None
     assert owner("not an address", 1, "127.0.0.1", 2) is None
-    assert TcpPeers().pid("127.0.0.1", 1, "127.0.0.1", 2) is None
+    assert TcpPeers().pid(Owner(uid=0, inode=1)) is None
 
 
 def test_the_pid_at_the_other_end_of_a_unix_socket_is_read_from_the_kernel() -> None:

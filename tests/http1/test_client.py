@@ -462,3 +462,22 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "both.pem")
     return server, ssl.create_default_context(cadata=pem.decode())
+
+
+@pytest.mark.parametrize(
+    "line", [b"0x3", b"+3", b" 3", b"3 ", b"3;a", b"3_0", b"", b"00000003", b"g", b"4", b"2"]
+)
+def test_a_size_line_that_is_not_plain_is_left_to_the_parser(line: bytes):
+    reader = ResponseReader()
+    reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    assert reader.one_chunk(b"3\r\ndef\r\n") == b"def"
+    assert reader.one_chunk(line + b"\r\ndef\r\n") == b""
+
+
+def test_a_chunk_is_taken_whole_only_between_two_chunks():
+    reader = ResponseReader()
+    reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc")
+    assert reader.one_chunk(b"1\r\nd\r\n") == b""
+    reader.feed(b"1\r\nd\r\n\r\n")
+    assert reader.parts == [b"abc", b"1\r\nd\r\n"]
+    assert reader.one_chunk(b"1\r\nd\r\n") == b"d"

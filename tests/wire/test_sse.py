@@ -72,11 +72,13 @@ def test_every_line_ending_splits_events(eol: bytes) -> None:
     assert tail == b"data: d"
 
 
-def test_a_chunk_that_is_one_whole_event_is_passed_without_a_copy() -> None:
+def test_a_splitter_tells_whether_an_event_begins_with_what_comes_next() -> None:
     splitter = EventSplitter()
-    splitter.feed(b"data: 0\n\n")
-    chunk = b"data: 1\n\n"
-    assert splitter.feed(chunk)[0] is chunk
+    waiting = [splitter.waiting]
+    for chunk in (b"data: 0\n\n", b"data: 1\n", b"\n", b"data: 2\n\ndata", b": 3\n\n"):
+        splitter.feed(chunk)
+        waiting.append(splitter.waiting)
+    assert waiting == [True, False, True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import os
 import socket
 import struct
 from collections import deque
-from pathlib import Path
 
-from brainrouter.adapters.inet_diag import owner
+from brainrouter.adapters.inet_diag import Owner
 
 _UCRED = struct.Struct("iii")
 RECENT = 8
@@ -35,32 +34,34 @@ class TcpPeers:
     def __init__(self) -> None:
         self._recent: deque[int] = deque(maxlen=RECENT)
 
-    def pid(self, host: str, port: int, local_host: str, local_port: int) -> int | None:
-        """The pid that holds `host:port`, connected to our `local_host:local_port`; None when it cannot be seen."""
-        found = owner(host, port, local_host, local_port)
-        if found is None:
-            return None
-        wanted = f"socket:[{found.inode}]"
-        for pid in [*self._recent, *_numbers(Path("/proc"))]:
+    def pid(self, owner: Owner) -> int | None:
+        """The pid that holds the socket; None when it cannot be seen."""
+        wanted = f"socket:[{owner.inode}]"
+        for pid in self._recent:
             if _holds(pid, wanted):
-                if pid not in self._recent:
-                    self._recent.appendleft(pid)
+                return pid
+        for pid in _numbers("/proc"):
+            if _holds(pid, wanted):
+                self._recent.appendleft(pid)
                 return pid
         return None
 
 
-def same_user(host: str, port: int, local_host: str, local_port: int) -> bool:
+def is_ours(owner: Owner | None) -> bool:
     """Whether the other end of a TCP connection is ours or root's. Where the system does not say, it counts as ours."""
-    found = owner(host, port, local_host, local_port)
-    return found is None or found.uid in (os.getuid(), 0)
+    return owner is None or owner.uid in (os.getuid(), 0)
 
 
 def _holds(pid: int, wanted: str) -> bool:
-    try:
-        with os.scandir(f"/proc/{pid}/fd") as entries:
-            return any(os.readlink(entry.path) == wanted for entry in entries)
-    except OSError:
-        return False
+    """Whether a process has that file open. The newest are looked at first: the connection has just been made."""
+    folder = f"/proc/{pid}/fd"
+    for number in sorted(_numbers(folder), reverse=True):
+        try:
+            if os.readlink(f"{folder}/{number}") == wanted:
+                return True
+        except OSError:  # closed meanwhile
+            continue
+    return False
 
 
 def cwd_of(pid: int) -> str | None:
@@ -71,7 +72,7 @@ def cwd_of(pid: int) -> str | None:
         return None
 
 
-def _numbers(folder: Path) -> list[int]:
+def _numbers(folder: str) -> list[int]:
     try:
         return [int(name) for name in os.listdir(folder) if name.isdigit()]
     except OSError:

@@ -42,16 +42,17 @@ class Piece:
         self._lingers = False
 
     def __call__(self, data: bytes) -> None:
-        out = self._watch.feed(self._decode(data))
+        watch = self._watch
+        out = watch.feed(self._decode(data))
         if out:
             self._heard(len(out))
             self.send(out)
-        if self._watch.failure is not None:
+        if watch.failure is not None:
             raise Ended
-        if self._watch.complete and not self._lingers:
+        if watch.complete and not self._lingers:
             self.linger()
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
-        if out and not out.startswith(_HEARTBEATS):
+        if out[:5] == b"data:" or (out and not out.startswith(_HEARTBEATS)):
             self._progress = self._now()
         elif self._now() - self._progress > self._stall_s and not self._sink.paused:
             raise IdleTimeout("only heartbeats came")

@@ -33,7 +33,7 @@ from brainrouter.policy.stream_failure import failure_in_stream, failure_in_whol
 from brainrouter.policy.upstream_error import failure_of
 from brainrouter.wire.ask import Dialect, Route
 from brainrouter.wire.chat_chunk import BadAnswer
-from brainrouter.wire.disguise import disguised
+from brainrouter.wire.disguise import disguised, says_stub
 from brainrouter.wire.error_body import error_frame, failed_response
 from brainrouter.wire.inward import Inward, Telling
 from brainrouter.wire.json_body import BadBody
@@ -190,7 +190,7 @@ class Upstream:
         raise failure_of(self.side, response.status, headers, body, datetime.now(UTC))
 
     def _checked(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Whole:
-        facts = plain_facts(dialect, body) if "x-manifest-provider" not in headers else None
+        facts = None if says_stub(headers) else plain_facts(dialect, body)
         if facts is None:
             facts = self._examined(status, headers, body, dialect)
         return Whole(status, headers, body, facts, body)

@@ -104,7 +104,7 @@ class Relay:
         overflow: Failure | None = None
         while attempt is not None:
             try:
-                picky = any(later.side == "cloud" for later in attempts[attempts.index(attempt) + 1 :])
+                picky = attempt.side == "local" and attempts[-1].side == "cloud"
                 return await self._try(ask, intent, attempt, running, overflow, picky=picky)
             except Failure as found:
                 failure = worth_telling(failure, found, attempt)
@@ -142,7 +142,7 @@ class Relay:
             if out.saving is not None:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
-            peek = Fitness(out) if picky and attempt.side == "local" else None
+            peek = Fitness(out) if picky else None
             upstream = ToolRounds(side.upstream, out.deferral) if out.deferral else side.upstream
             if not ask.stream:
                 whole = await upstream.whole(out, back)

