@@ -32,7 +32,7 @@ check: ## style, types, layers, shell scripts; runs no tests
 fmt: ## put the code into the house's form
 	@exec sh scripts/fmt
 
-bench: ## measure what the proxy adds to a request
+bench: ## measure what the proxy adds to a request, beside nginx and peers (npm, PyPI; 1 GB the first time)
 	@exec sh scripts/bench $(ARGS)
 
 bare: ## try the set-up in bare Debian systems (root, debootstrap)

@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import statistics
-from dataclasses import dataclass
 from typing import Any
 
-import uvloop
-
-from bench import load, processes
+from bench import processes
+from bench.measure import Failed, Figures, Scenario, once
 from bench.processes import Target
 
 DIRECT = "direct"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One kind of traffic."""
-
-    stream: bool
-    concurrency: int
-    size: int
-    count: int
-
-    @property
-    def name(self) -> str:
-        """As the table shows it."""
-        kind = "stream, first token" if self.stream else "whole answer"
-        return f"{kind}, {self.size // 1000} KB, {self.concurrency} conn"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One run of one target, in microseconds."""
-
-    p50: float
-    p99: float
-    relay: float
-    per_second: float
-    cpu: float
 
 
 def scenarios(options: argparse.Namespace) -> list[Scenario]:
@@ -53,30 +25,14 @@ def scenarios(options: argparse.Namespace) -> list[Scenario]:
     for stream in (False, True):
         for concurrency in (1, 64):
             for size in sizes:
+                kind = "stream, first token" if stream else "whole answer"
+                name = f"{kind}, {size // 1000} KB, {concurrency} conn"
                 count = (60 if concurrency == 1 else 384) if stream else (400 if concurrency == 1 else 3000)
                 scale = options.scale * (0.25 if size > 100_000 else 1)
-                made.append(Scenario(stream, concurrency, size, max(concurrency, int(count * scale))))
+                sent = max(concurrency, int(count * scale))
+                chunks, pace = (options.chunks, round(options.pace_ms * 1000)) if stream else (0, 0)
+                made.append(Scenario(name, size, concurrency, sent, chunks, pace))
     return made
-
-
-def once(target: Target, scenario: Scenario, model: str) -> Figures:
-    """One run, after a few requests that are not counted."""
-    data = load.request(target.url, load.body(scenario.size, stream=scenario.stream, model=model))
-    how: dict[str, Any] = {"stream": scenario.stream, "concurrency": scenario.concurrency}
-    warm = uvloop.run(load.run(target.url, data, **how, count=max(10, scenario.concurrency)))
-    before = target.cpu_s()
-    sample = uvloop.run(load.run(target.url, data, **how, count=scenario.count))
-    cpu = target.cpu_s() - before
-    if errors := [*warm.errors, *sample.errors]:
-        raise SystemExit(f"{target.name}, {scenario.name}: {len(errors)} failed, first: {errors[0]}")
-    times = sorted(sample.first if scenario.stream else sample.total)
-    return Figures(
-        statistics.median(times) / 1000,
-        times[min(len(times) - 1, int(len(times) * 0.99))] / 1000,
-        statistics.median(sample.relay) / 1000 if sample.relay else 0.0,
-        sample.per_second,
-        cpu * 1e6 / scenario.count,
-    )
 
 
 def median(runs: list[Figures], what: str) -> float:
@@ -84,14 +40,19 @@ def median(runs: list[Figures], what: str) -> float:
     return statistics.median(getattr(run, what) for run in runs)
 
 
-def measure(targets: list[Target], options: argparse.Namespace) -> dict[Scenario, dict[str, list[Figures]]]:
+def measure(
+    targets: list[Target], port: int, options: argparse.Namespace
+) -> dict[Scenario, dict[str, list[Figures]]]:
     """Every scenario through every target, the order turned each round."""
     seen: dict[Scenario, dict[str, list[Figures]]] = {}
     for number in range(options.rounds):
         for scenario in scenarios(options):
             turn = number % len(targets)
             for target in targets[turn:] + targets[:turn]:
-                figures = once(target, scenario, options.model)
+                try:
+                    figures = once(target, scenario, port)
+                except Failed as error:
+                    raise SystemExit(str(error)) from None
                 seen.setdefault(scenario, {}).setdefault(target.name, []).append(figures)
     return seen
 
@@ -104,7 +65,8 @@ def rows(seen: dict[Scenario, dict[str, list[Figures]]]) -> list[dict[str, Any]]
         for name, runs in by_target.items():
             row: dict[str, Any] = {"scenario": scenario.name, "target": name}
             row |= {
-                what: round(median(runs, what), 1) for what in ("p50", "p99", "relay", "per_second", "cpu")
+                what: round(median(runs, what), 1)
+                for what in ("p50", "p99", "relay_p50", "per_second", "cpu")
             }
             row["added_p50"] = round(median(runs, "p50") - median(direct, "p50"), 1)
             row["added_p99"] = round(median(runs, "p99") - median(direct, "p99"), 1)
@@ -117,7 +79,17 @@ def rows(seen: dict[Scenario, dict[str, list[Figures]]]) -> list[dict[str, Any]]
 def show(table: list[dict[str, Any]]) -> None:
     """The table, in microseconds."""
     heads = ("p50", "p99", "added p50", "added p99", "x direct", "relay p50", "req/s", "x direct", "CPU/req")
-    keys = ("p50", "p99", "added_p50", "added_p99", "ratio_p50", "relay", "per_second", "ratio_rate", "cpu")
+    keys = (
+        "p50",
+        "p99",
+        "added_p50",
+        "added_p99",
+        "ratio_p50",
+        "relay_p50",
+        "per_second",
+        "ratio_rate",
+        "cpu",
+    )
     print(f"{'microseconds':36} {'target':12}" + "".join(f"{head:>11}" for head in heads))
     last = ""
     for row in table:
@@ -149,14 +121,16 @@ def main() -> None:
         port = options.upstream_port or stack.enter_context(
             processes.upstream(options.chunks, options.pace_ms)
         )
-        targets = [Target(DIRECT, f"http://127.0.0.1:{port}/v1/chat/completions")]
+        model = options.model
+        targets = [Target(DIRECT, f"http://127.0.0.1:{port}/v1/chat/completions", model=model)]
         if options.proxy:
-            targets.append(Target("proxy", options.proxy.rstrip("/") + "/chat/completions"))
+            targets.append(Target("proxy", options.proxy.rstrip("/") + "/chat/completions", model=model))
         else:
-            targets.append(stack.enter_context(processes.brainrouter(port)))
+            ours = stack.enter_context(processes.brainrouter(port))
+            targets.append(dataclasses.replace(ours, model=model))
         if shutil.which("nginx"):
             targets.append(stack.enter_context(processes.nginx(port)))
-        table = rows(measure(targets, options))
+        table = rows(measure(targets, port, options))
         show(table)
         for target in targets[1:]:
             if target.pids:

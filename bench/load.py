@@ -12,34 +12,62 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import uvloop
 
+from bench.processes import CLIENT_KEY
+
 CLOCK = re.compile(rb"t=([0-9]{19});")
 RUN_S = 60.0
 WORDS = "The parser keeps a buffer of what has not been read; each call takes one event from it. "
 
 
-def body(size: int, *, stream: bool, model: str = "cloud") -> bytes:
-    """A chat request of about `size` bytes, in turns as an agent's session has them."""
-    turns: list[dict[str, Any]] = [{"role": "system", "content": "You are a coding agent."}]
+TURN_BYTES = 2000
+ENDS = {"chat": b"data: [DONE]", "messages": b'"message_stop"'}
+
+
+def body(
+    size: int,
+    *,
+    stream: bool,
+    model: str = "cloud",
+    protocol: str = "chat",
+    turn: int = TURN_BYTES,
+    number: int = 0,
+) -> bytes:
+    """A request of about `size` bytes, in turns of `turn` bytes as an agent's session has them.
+
+    Another `number` is another conversation.
+    """
+    turns: list[dict[str, Any]] = []
     document: dict[str, Any] = {"model": model, "messages": turns, "stream": stream}
-    question = {"role": "user", "content": "Rename the function and run the tests."}
+    system = "You are a coding agent."
+    if protocol == "messages":
+        document |= {"system": system, "max_tokens": 1024}
+    else:
+        turns.append({"role": "system", "content": system})
+    turns.append({"role": "user", "content": f"Conversation {number:06}: look at the parser."})
+    turns.append({"role": "assistant", "content": "I looked at it."})
+    question = {"role": "user", "content": f"Rename the function {number:06} and run the tests."}
     room = size - len(json.dumps(document)) - len(json.dumps(question)) - 40
-    while room > 200:
-        text = (WORDS * 24)[: min(2000, room - 60)]
-        turns.append({"role": "assistant" if len(turns) % 2 == 0 else "user", "content": text})
+    speaker = 0
+    while room > min(200, turn):
+        text = (WORDS * (turn // len(WORDS) + 1))[: min(turn, room - 60)]
+        turns.append({"role": ("user", "assistant")[speaker % 2], "content": text})
+        speaker += 1
         room -= len(json.dumps(turns[-1])) + 2
+    if speaker % 2:
+        turns.append({"role": "assistant", "content": "Done."})
     turns.append(question)
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def request(url: str, payload: bytes) -> bytes:
-    """The request with the headers that the openai SDK sends."""
+def request(url: str, payload: bytes, more: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The request with the headers that the openai SDK sends, and `more`."""
     parts = urlsplit(url)
     headers = {
         "Host": parts.netloc,
@@ -47,7 +75,7 @@ def request(url: str, payload: bytes) -> bytes:
         "Connection": "keep-alive",
         "Accept": "application/json",
         "Content-Type": "application/json",
-        "Authorization": "Bearer sk-bench-0000000000000000",
+        "Authorization": f"Bearer {CLIENT_KEY}",
         "User-Agent": "OpenAI/Python 3.54.0",
         "X-Stainless-Lang": "python",
         "X-Stainless-Package-Version": "3.54.0",
@@ -55,6 +83,7 @@ def request(url: str, payload: bytes) -> bytes:
         "X-Stainless-Arch": "x64",
         "X-Stainless-Runtime": "CPython",
         "X-Stainless-Runtime-Version": "3.11.7",
+        **dict(more),
         "Content-Length": str(len(payload)),
     }
     head = f"POST {parts.path} HTTP/1.1\r\n" + "".join(
@@ -82,9 +111,12 @@ class Sample:
 class Client(asyncio.Protocol):
     """One connection that sends a request as soon as the last was answered."""
 
-    def __init__(self, data: bytes, stream: bool, turns: Iterator[int], sample: Sample) -> None:
+    def __init__(
+        self, data: Sequence[bytes], end: bytes | None, turns: Iterator[int], sample: Sample
+    ) -> None:
         self.data = data
-        self.stream = stream
+        self.end = end
+        self.stream = end is not None
         self.turns = turns
         self.sample = sample
         self.done = asyncio.get_running_loop().create_future()
@@ -99,7 +131,8 @@ class Client(asyncio.Protocol):
 
     def next(self) -> None:
         """Send one more, or stop when all turns are taken."""
-        if next(self.turns, None) is None:
+        turn = next(self.turns, None)
+        if turn is None:
             if not self.done.done():
                 self.done.set_result(None)
             self.transport.close()
@@ -107,7 +140,7 @@ class Client(asyncio.Protocol):
         self.buffer.clear()
         self.first = self.scanned = 0
         self.sent = time.perf_counter_ns()
-        self.transport.write(self.data)
+        self.transport.write(self.data[turn % len(self.data)])
 
     def data_received(self, data: bytes) -> None:
         """Note the times, see whether the answer is whole."""
@@ -118,10 +151,13 @@ class Client(asyncio.Protocol):
                 self.sample.relay.append(now - int(match[1]))
                 self.scanned = match.end()
                 self.first = self.first or now
-            if self.buffer.endswith(b"0\r\n\r\n"):
-                self._finish(now, whole=b"data: [DONE]" in self.buffer and self.first > 0)
+            if self.end and self.buffer.endswith(b"0\r\n\r\n"):
+                self._finish(now, whole=self.end in self.buffer and self.first > 0)
         elif self._is_whole():
-            self._finish(now, whole=b'"finish_reason"' in self.buffer)
+            packed = (
+                b"\ncontent-encoding:" in self.buffer[:1000].lower()
+            )  # its length is all that is looked at
+            self._finish(now, whole=packed or b'"finish_reason"' in self.buffer)
 
     def _is_whole(self) -> bool:
         end = self.buffer.find(b"\r\n\r\n")
@@ -153,22 +189,34 @@ class Client(asyncio.Protocol):
             self._fail(f"connection lost: {exc!r} after {bytes(self.buffer[:200])!r}")
 
 
-async def run(url: str, data: bytes, *, stream: bool, concurrency: int, count: int) -> Sample:
-    """`count` requests over `concurrency` connections."""
+async def run(
+    url: str,
+    data: Sequence[bytes],
+    *,
+    concurrency: int,
+    count: int,
+    end: bytes | None = None,
+    within_s: float = RUN_S,
+) -> Sample:
+    """`count` requests over `concurrency` connections, the `data` in turns. `end` is what a stream ends with."""
     parts, sample, loop = urlsplit(url), Sample(), asyncio.get_running_loop()
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     turns = iter(range(count))
     gc.collect()
     gc.disable()
     began = time.perf_counter()
+    clients: list[Client] = []
     try:
-        pairs = [
-            await loop.create_connection(lambda: Client(data, stream, turns, sample), host, port)
-            for _ in range(concurrency)
-        ]
-        await asyncio.wait_for(asyncio.gather(*(client.done for _, client in pairs)), RUN_S)
+        for _ in range(concurrency):
+            _, client = await loop.create_connection(lambda: Client(data, end, turns, sample), host, port)
+            clients.append(client)
+        _, late = await asyncio.wait([client.done for client in clients], timeout=within_s)
+        if late:
+            sample.errors.append(f"{len(late)} of {concurrency} connections not done within {within_s:.0f} s")
     finally:
         gc.enable()
+        for client in clients:
+            client.transport.abort()
     sample.wall_s = time.perf_counter() - began
     return sample
 
@@ -185,7 +233,13 @@ def main() -> None:
     options = arguments.parse_args()
     data = request(options.url, body(options.size, stream=options.stream, model=options.model))
     sample = uvloop.run(
-        run(options.url, data, stream=options.stream, concurrency=options.concurrency, count=options.count)
+        run(
+            options.url,
+            [data],
+            end=ENDS["chat"] if options.stream else None,
+            concurrency=options.concurrency,
+            count=options.count,
+        )
     )
     for error in sample.errors[:3]:
         print(error)

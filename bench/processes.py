@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import http.client
 import json
 import os
 import shutil
@@ -11,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from pathlib import Path
 START_S = 30.0
 PROXY_CORE, LOAD_CORE = 0, 1
 KEY_NAME, KEY = "BENCH_MANIFEST_KEY", "mnfst_bench_key_0000"
+CLIENT_KEY = "sk-bench-0000000000000000"
+# The knob that sends every `auto` to the cloud, after it was decided: both sides are the same upstream here.
+ALWAYS_CLOUD = -9.0
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 2048; }}
@@ -45,6 +49,14 @@ class Target:
     name: str
     url: str
     pids: tuple[int, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    model: str = "cloud"
+    started_s: float = 0.0
+    idle_mb: float = 0.0
+
+    def at(self, path: str) -> str:
+        """The URL of another path of it."""
+        return self.url.split("/v1/", 1)[0] + path
 
     def cpu_s(self) -> float:
         """CPU seconds used so far."""
@@ -84,6 +96,7 @@ def running(
     child = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
         env=os.environ | (environment or {}),
         preexec_fn=lambda: pin(os.getpid(), core),
     )
@@ -96,23 +109,66 @@ def running(
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
-def wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
-    """Until it answers anything at all."""
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        if child.poll() is not None:
-            raise SystemExit(f"{child.args!r} ended with {child.returncode}")
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise SystemExit(f"{url} does not answer")
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
+
+
+@contextlib.contextmanager
+def started(
+    name: str,
+    command: list[str],
+    port: int,
+    environment: dict[str, str] | None = None,
+    within_s: float = START_S,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    protocol: str = "chat",
+    model: str = "cloud",
+) -> Generator[Target]:
+    """A proxy on the proxies' core, from its start until its first answer to a real request. Raises NotStarted."""
+    url = f"http://127.0.0.1:{port}{PATHS[protocol]}"
+    began = time.monotonic()
+    with running(command, PROXY_CORE, environment) as child:
+        while not _answers(url, headers, model):
+            if child.poll() is not None:
+                raise NotStarted(f"{name} ended with {child.returncode}")
+            if time.monotonic() - began > within_s:
+                raise NotStarted(f"{name} gave no answer within {within_s:.0f} s")
+            time.sleep(0.005)
+        took = time.monotonic() - began
+        target = Target(name, url, tuple(_family(child.pid)), headers, model, took)
+        yield dataclasses.replace(target, idle_mb=target.rss_mb())
+
+
+class NotStarted(Exception):
+    """Why something cannot be measured here."""
+
+
+def _answers(url: str, headers: tuple[tuple[str, str], ...], model: str) -> bool:
+    turn = {"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}]}
+    known = {
+        "content-type": "application/json",
+        "authorization": f"Bearer {CLIENT_KEY}",
+        "x-api-key": CLIENT_KEY,
+    }
+    asked = urllib.request.Request(url, json.dumps(turn).encode(), known | dict(headers))
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as reply:
+            return reply.status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _family(pid: int) -> list[int]:
+    """A process and those that it started."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return [
+        pid,
+        *(one for file in children for child in file.read_text().split() for one in _family(int(child))),
+    ]
 
 
 @contextlib.contextmanager
@@ -125,34 +181,34 @@ def upstream(chunks: int, pace_ms: float) -> Generator[int]:
 
 
 @contextlib.contextmanager
-def brainrouter(upstream_port: int) -> Generator[Target]:
-    """The daemon with the bench upstream as its Manifest and nothing of the user's own settings."""
+def brainrouter(
+    upstream_port: int, *, name: str = "brainrouter", protocol: str = "chat", database: Path | None = None
+) -> Generator[Target]:
+    """The daemon with the bench upstream as its Manifest and nothing of the user's own settings.
+
+    With `protocol` "messages" its cloud speaks chat completions only, so that `/v1/messages` is translated.
+    """
     program = shutil.which("brainrouter", path=str(Path(sys.executable).parent)) or "brainrouter"
     with tempfile.TemporaryDirectory(prefix="brainrouter-bench-") as folder:
         base = f"http://127.0.0.1:{upstream_port}/v1"
+        manifest: dict[str, object] = {"base_url": base, "api_key_env": KEY_NAME}
         settings = {
-            "manifest": {"base_url": base, "api_key_env": KEY_NAME},
+            "manifest": manifest if protocol == "chat" else {**manifest, "protocols": ["chat"]},
             "llama_swap": {"base_url": base, "fallback_model": "bench"},
-            "decision": {"classifier": False},
+            "decision": {"classifier": False, "knob": ALWAYS_CLOUD},
         }
         config = Path(folder, "brainrouter.yaml")
         config.write_text(json.dumps(settings), encoding="utf-8")
+        if database is not None:
+            Path(folder, "brainrouter").mkdir()
+            shutil.copy(database, Path(folder, "brainrouter", "brainrouter.db"))
         homes = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
         environment = dict.fromkeys(homes, folder) | {KEY_NAME: KEY, "BRAINROUTER_LOG": "error"}
-        address = f"127.0.0.1:{free_port()}"
-        command = [
-            program,
-            "serve",
-            "--config",
-            str(config),
-            "--tcp-addr",
-            address,
-            "--socket",
-            f"{folder}/s.sock",
-        ]
-        with running(command, PROXY_CORE, environment) as child:
-            wait_for(f"http://{address}/health", child)
-            yield Target("brainrouter", f"http://{address}/v1/chat/completions", (child.pid,))
+        port = free_port()
+        listens = ["--tcp-addr", f"127.0.0.1:{port}", "--socket", f"{folder}/s.sock"]
+        command = [program, "serve", "--config", str(config), *listens]
+        with started(name, command, port, environment, protocol=protocol) as target:
+            yield target
 
 
 @contextlib.contextmanager
@@ -162,7 +218,6 @@ def nginx(upstream_port: int) -> Generator[Target]:
         port = free_port()
         config = Path(folder, "nginx.conf")
         config.write_text(NGINX.format(folder=folder, upstream=upstream_port, port=port), encoding="utf-8")
-        with running(["nginx", "-p", folder, "-c", str(config)], PROXY_CORE) as child:
-            wait_for(f"http://127.0.0.1:{port}/health", child)
-            tasks = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-            yield Target("nginx", f"http://127.0.0.1:{port}/v1/chat/completions", tuple(map(int, tasks)))
+        command = ["nginx", "-p", folder, "-c", str(config)]
+        with started("nginx", command, port) as target:
+            yield target

@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, cast
 
 import uvloop
 
 ROUTE = b"".join(b"X-Manifest-%b: bench\r\n" % name for name in (b"Tier", b"Model", b"Provider", b"Reason"))
 ENVELOPE: dict[str, Any] = {"id": "chatcmpl-bench", "created": 1_770_000_000, "model": "bench"}
+PACE = re.compile(rb"GET /pace/([0-9]+)/([0-9]+) ")
 STREAM_MARKS = (b'"stream":true', b'"stream": true')
 
 
@@ -58,14 +61,23 @@ def timed_chunk() -> bytes:
     return b"%b%019d%b" % (BEFORE, time.perf_counter_ns(), AFTER)
 
 
+@dataclass
+class Ways:
+    """How streams go now; `GET /pace/CHUNKS/MICROSECONDS` changes it. `GET /left` tells when one was last left."""
+
+    chunks: int
+    pace_s: float
+    left_ns: int = 0
+
+
 class Upstream(asyncio.Protocol):
     """One connection; requests one after the other."""
 
-    def __init__(self, chunks: int, pace_s: float) -> None:
-        self.chunks = chunks
-        self.pace_s = pace_s
+    def __init__(self, ways: Ways) -> None:
+        self.ways = ways
         self.buffer = bytearray()
         self.need = 0
+        self.streaming = False
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
 
@@ -95,30 +107,43 @@ class Upstream(asyncio.Protocol):
 
     def _answer(self, request: bytes) -> None:
         if request.startswith(b"GET"):
+            if pace := PACE.match(request):
+                self.ways.chunks, self.ways.pace_s = int(pace[1]), int(pace[2]) / 1e6
+            if request.startswith(b"GET /left "):
+                body = json.dumps({"left_ns": self.ways.left_ns}).encode()
+                self.transport.write(JSON_HEAD % len(body) + body)
+                return
             self.transport.write(SMALL)
         elif not any(mark in request for mark in STREAM_MARKS):
             self.transport.write(WHOLE)
-        elif not self.pace_s:
-            chunks = b"".join(timed_chunk() for _ in range(self.chunks))
+        elif not self.ways.pace_s:
+            chunks = b"".join(timed_chunk() for _ in range(self.ways.chunks))
             self.transport.write(HEAD + chunks + TAIL)
         else:
+            self.streaming = True
             self.transport.write(HEAD + timed_chunk())
-            self.loop.call_later(self.pace_s, self._next, self.chunks - 1)
+            self.loop.call_later(self.ways.pace_s, self._next, self.ways.chunks - 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.streaming:
+            self.ways.left_ns = time.perf_counter_ns()
 
     def _next(self, left: int) -> None:
         if self.transport.is_closing():
             return
         if left <= 0:
+            self.streaming = False
             self.transport.write(TAIL)
             return
         self.transport.write(timed_chunk())
-        self.loop.call_later(self.pace_s, self._next, left - 1)
+        self.loop.call_later(self.ways.pace_s, self._next, left - 1)
 
 
 async def serve(port: int, chunks: int, pace_s: float) -> None:
     """Serve until killed; one JSON line when listening."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Upstream(chunks, pace_s), "127.0.0.1", port, backlog=1024)
+    ways = Ways(chunks, pace_s)
+    server = await loop.create_server(lambda: Upstream(ways), "127.0.0.1", port, backlog=1024)
     sys.stdout.write(json.dumps({"ready": True, "port": server.sockets[0].getsockname()[1]}) + "\n")
     sys.stdout.flush()
     await server.serve_forever()

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,17 @@ VERSIONS: dict[str, dict[str, str]] = json.loads(
 INSTALL_S = 900
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """A folder of installed packages, and which are pinned for it: by a name of ours, how each is got."""
+
+    place: Path
+    versions: Mapping[str, Mapping[str, str]]
+
+
+CLIENTS = Shelf(CACHE, VERSIONS)
+
+
 class NotInstallable(Exception):
     """Why a client cannot be had on this machine."""
 
@@ -27,27 +40,27 @@ class NoPython(NotInstallable):
     """It needs a newer Python than there is here; nothing is wrong with the client."""
 
 
-def folder(name: str) -> Path:
-    """Where the pinned version of a client lives."""
-    package = next(iter(VERSIONS[name].values()))
-    return CACHE / f"{name}-{package.replace('==', '@').rsplit('@', 1)[1]}"
+def folder(name: str, shelf: Shelf = CLIENTS) -> Path:
+    """Where the pinned version of a program lives."""
+    package = next(iter(shelf.versions[name].values()))
+    return shelf.place / f"{name}-{package.replace('==', '@').rsplit('@', 1)[1]}"
 
 
-def version(name: str) -> str:
+def version(name: str, shelf: Shelf = CLIENTS) -> str:
     """The pinned version alone."""
-    return folder(name).name.removeprefix(f"{name}-")
+    return folder(name, shelf).name.removeprefix(f"{name}-")
 
 
-def ensure(name: str) -> Path:
-    """The client's folder, installed first when it is not there. Raises NotInstallable."""
-    place = folder(name)
+def ensure(name: str, shelf: Shelf = CLIENTS) -> Path:
+    """The program's folder, installed first when it is not there. Raises NotInstallable."""
+    place = folder(name, shelf)
     if not (place / ".done").exists():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        wanted = VERSIONS[name]
-        print(f"    installing {name} {version(name)}", file=sys.stderr, flush=True)
+        wanted = shelf.versions[name]
+        print(f"    installing {name} {version(name, shelf)}", file=sys.stderr, flush=True)
         if "npm" in wanted:
-            _npm(place, wanted["npm"])
+            _npm(place, wanted)
         elif "tarball" in wanted:
             _tarball(place, wanted["tarball"])
         else:
@@ -68,9 +81,12 @@ def _run(command: list[str], cwd: Path) -> str:
     return done.stdout
 
 
-def _npm(place: Path, package: str) -> None:
-    (place / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", package], place)
+def _npm(place: Path, wanted: Mapping[str, str]) -> None:
+    """`overrides` are versions that its own dependencies are held to, too."""
+    overrides = dict(package.rsplit("@", 1) for package in wanted.get("overrides", "").split())
+    about = json.dumps({"private": True, "overrides": overrides})
+    (place / "package.json").write_text(about + "\n", encoding="utf-8")
+    _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", wanted["npm"]], place)
 
 
 def _tarball(place: Path, package: str) -> None:
@@ -81,7 +97,7 @@ def _tarball(place: Path, package: str) -> None:
         archive.extractall(place, filter="data")
 
 
-def _pypi(place: Path, wanted: dict[str, str]) -> None:
+def _pypi(place: Path, wanted: Mapping[str, str]) -> None:
     python = newer_python(wanted["python"])
     if python is None:
         raise NoPython(f"it needs Python {wanted['python']} or newer, and this machine has none")
