@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.clients import install
 from tests.clients.roster import PROMPT, Client
@@ -24,9 +24,9 @@ WINDOW = 131_072
 MODELS = [{"id": "qwen-coder", "context": WINDOW, "tools": True, "aliases": ["coder"]}]
 
 
-def stage() -> Stage:
+def stage(**local: Any) -> Stage:
     """The daemon between both fakes, with a local model whose window holds every client's first request."""
-    made = Stage(llama_swap={"fallback_model": "qwen-coder"})
+    made = Stage(llama_swap={"fallback_model": "qwen-coder", **local})
     made.llama_swap = SimLlamaSwap(models=MODELS)
     return made
 
