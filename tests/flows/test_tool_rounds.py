@@ -126,6 +126,7 @@ def test_a_search_is_answered_inside_the_turn_and_the_call_is_the_harness_own(
     event = stage.daemon.event(text)
     assert event["side"] == "local"
     assert "tools wait to be asked for" in event["lean_note"]
+    assert event["lean_searches"] == 1
     assert event["error"] is None
 
 

@@ -81,6 +81,11 @@ class Recorder:
         rate = self._live.read_rates.get(model)
         event.lean_saved_s = round(max(0, saving.before - saving.after) / rate, 1) if rate else None
 
+    def searched(self, running: InFlight) -> None:
+        """The local model asked for tools that wait, and was answered."""
+        event = running.event
+        event.lean_searches = (event.lean_searches or 0) + 1
+
     def attempt_failed(self, running: InFlight, attempt: Attempt, failure: Failure) -> None:
         running.event.attempts.append(f"{self._names[attempt.side]} {attempt.model}: {failure}")
         if failure.kind is kinds.UNFIT_ANSWER:

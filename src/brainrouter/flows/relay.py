@@ -143,7 +143,7 @@ class Relay:
                 self._recorder.leaned(running, attempt.model, out.saving)
             back = self._back(out, attempt)
             peek = Fitness(out) if picky else None
-            upstream = ToolRounds(side.upstream, out.deferral) if out.deferral else side.upstream
+            upstream = self._served(side, out, running)
             if not ask.stream:
                 whole = await upstream.whole(out, back)
                 if peek is not None:
@@ -179,6 +179,12 @@ class Relay:
             )
         self._live.breakers[attempt.breaker] = breakers.sent(state, now)
         return side
+
+    def _served(self, side: Side, out: Outgoing, running: InFlight) -> Upstream | ToolRounds:
+        """What answers: where tools wait, we ourselves answer the model's searches for them."""
+        if out.deferral is None:
+            return side.upstream
+        return ToolRounds(side.upstream, out.deferral, lambda: self._recorder.searched(running))
 
     def _outgoing(
         self, ask: Ask, attempt: Attempt, side: Side, overflow: Failure | None, *, alone: bool

@@ -25,14 +25,16 @@ _BEAT = b": looking for a tool\n\n"
 
 
 class ToolRounds:
-    """An upstream that answers the calls of our own tools itself. Used like an Upstream, for one answer.
+    """An upstream that answers the calls of our own tools itself. Used like an Upstream, for one answer. `searched` is
+    called for each round.
 
     What fails before the harness was told anything is raised, so that another attempt may follow.
     """
 
-    def __init__(self, upstream: Upstream, deferral: Deferral) -> None:
+    def __init__(self, upstream: Upstream, deferral: Deferral, searched: Callable[[], None]) -> None:
         self._upstream = upstream
         self._deferral = deferral
+        self._searched = searched
 
     async def whole(self, out: Outgoing, inward: Inward | None = None) -> Whole:
         """Ask for a whole answer. Raises Failure."""
@@ -44,6 +46,7 @@ class ToolRounds:
                 return _whole(answer, head, inward)
             if unwrap.spent:
                 break
+            self._searched()
             out = after_search(out, unwrap.said, unwrap.asked)
             unwrap.again(last=left == 1)
         raise _spent()
@@ -52,7 +55,7 @@ class ToolRounds:
         self, out: Outgoing, inward: Inward | None = None, peek: Peek | None = None
     ) -> RoundsStream:
         """Open a stream and wait until there is something for the harness to hear. Raises Failure."""
-        told = _Told(Unwrap(self._deferral), inward, peek)
+        told = _Told(Unwrap(self._deferral), inward, peek, self._searched)
         unwrap = told.unwrap
         for left in range(ROUNDS_MAX, -1, -1):
             live = await self._upstream.stream(out, told, told.look)
@@ -61,16 +64,18 @@ class ToolRounds:
             live.close()
             if unwrap.spent:
                 break
-            out = after_search(out, unwrap.said, unwrap.asked)
-            told.again(last=left == 1)
+            out = told.again(out, last=left == 1)
         raise _spent()
 
 
 class _Told:
     """What the harness is told of the model's answers: stands where a translator of one answer does."""
 
-    def __init__(self, unwrap: Unwrap, inward: Inward | None, peek: Peek | None) -> None:
+    def __init__(
+        self, unwrap: Unwrap, inward: Inward | None, peek: Peek | None, searched: Callable[[], None]
+    ) -> None:
         self.unwrap = unwrap
+        self._searched = searched
         self._inward = inward
         self._peek = peek
         self._seen = 0  # bytes of what is held that were fed already
@@ -86,10 +91,13 @@ class _Told:
         wanted = self._peek is not None and self._peek(held)
         return wanted or not (self.unwrap.visible or self.unwrap.over)
 
-    def again(self, *, last: bool) -> None:
-        """The model's next answer follows."""
+    def again(self, out: Outgoing, *, last: bool) -> Outgoing:
+        """The model's next answer follows: what to ask it with."""
+        self._searched()
         self._seen = 0
+        following = after_search(out, self.unwrap.said, self.unwrap.asked)
         self.unwrap.again(last=last)
+        return following
 
     def feed(self, data: bytes) -> bytes:
         """The caller's bytes for the model's. What was held comes first, and once more: it was looked at."""
@@ -145,11 +153,9 @@ class RoundsStream:
                 return failed
 
     async def _ask_again(self) -> None:
-        unwrap = self._told.unwrap
         self._live.close()
-        self._out = after_search(self._out, unwrap.said, unwrap.asked)
         self._left -= 1
-        self._told.again(last=self._left == 0)
+        self._out = self._told.again(self._out, last=self._left == 0)
         self._live = await self._upstream.stream(self._out, self._told)
 
     @property

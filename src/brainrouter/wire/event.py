@@ -60,4 +60,6 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     lean_tokens: int | None = None
     lean_saved_s: float | None = None
     lean_note: str | None = None
+    # how often the model asked for tools that wait, and was answered by us within the request
+    lean_searches: int | None = None
     finish: str | None = None
