@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
+from brainrouter.adapters.log_sink import LINES_MAX, LogSink
 from brainrouter.adapters.logs import level_of, start_logging
 
 
@@ -34,21 +36,43 @@ def test_the_level_is_the_environments_then_the_flags(
     assert level_of(env, flag) == level
 
 
-def test_keys_are_masked_at_the_sink_even_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_are_masked_at_the_sink_even_in_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     root, own = logging.getLogger(), logging.getLogger("brainrouter")
     before = root.handlers[:], root.level, own.level, logging.raiseExceptions
     try:
-        start_logging(logging.INFO)
+        sink = start_logging(logging.INFO)
         own.info("with Bearer abcdefghijkl in it")
         try:
             raise ValueError("sk-abcdefgh12345678")
         except ValueError:
             own.exception("failed")
+        sink.finish()
     finally:
         root.handlers[:], logging.raiseExceptions = before[0], before[3]
         root.setLevel(before[1])
         own.setLevel(before[2])
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert "Bearer ***" in said
     assert "sk-***" in said
     assert "abcdefgh" not in said
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up_and_says_later_what_is_missing() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="ascii") as reader:
+        sink = LogSink(writing)
+        for _ in range(LINES_MAX + 2000):  # a pipe holds 64 KB
+            sink.write("x" * 99 + "\n")
+        sink.finish(0.01)
+        said = ""
+        while "missing" not in said:
+            sink.write("again\n")
+            said = reader.readline()
+        assert "entries are missing here" in said
+        while reader.readline() != "again\n":
+            pass
+        sink.write("the last\n")
+        while reader.readline() != "the last\n":
+            pass
+        sink.finish()
+    os.close(writing)

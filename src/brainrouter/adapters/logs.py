@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 import time
 from collections.abc import Mapping
 
 import msgspec
 
+from brainrouter.adapters.log_sink import LogSink
 from brainrouter.wire.event import RoutingEvent
 from brainrouter.wire.prompt_text import masked
 
@@ -26,6 +25,17 @@ class _Line(logging.Formatter):
         return masked(super().format(record))
 
 
+class _ToSink(logging.Handler):
+    """Formats where it is logged, writes where nobody waits."""
+
+    def __init__(self, sink: LogSink) -> None:
+        super().__init__()
+        self.sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sink.write(f"{self.format(record)}\n")
+
+
 def level_of(env: Mapping[str, str], flag: str | None) -> int:
     """The level: BRAINROUTER_LOG or RUST_LOG win over the flag; `info` when nothing usable is said.
 
@@ -40,13 +50,18 @@ def level_of(env: Mapping[str, str], flag: str | None) -> int:
     return levels.get("brainrouter", levels.get("", LEVELS["info"]))
 
 
-def start_logging(level: int) -> None:
-    """Send records to stderr. A closed or full stderr never raises into the daemon."""
+def start_logging(level: int) -> LogSink:
+    """Send records to stderr. A closed or full stderr never raises into the daemon, nor holds it up.
+
+    Whoever ends the process calls `finish` of what this gives, so that the last lines are written.
+    """
     logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
+    sink = LogSink()
+    handler = _ToSink(sink)
     handler.setFormatter(_Line("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
     logging.getLogger().handlers[:] = [handler]
     set_level(level)
+    return sink
 
 
 def set_level(level: int) -> None:
@@ -61,6 +76,6 @@ def log_events(events: list[RoutingEvent]) -> None:
         return
     at = time.strftime("%Y-%m-%d %H:%M:%S")
     lines = [f"{at} INFO    brainrouter.request {_encode(event).decode()}\n" for event in events]
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write("".join(lines))
-        sys.stderr.flush()
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _ToSink):
+            handler.sink.write("".join(lines))

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from brainrouter.adapters.listen import CannotListen, Listening, default_socket, listen
+from brainrouter.adapters.log_sink import keep_standard_streams, leave_standard_streams
 from brainrouter.adapters.logs import level_of, set_level, start_logging
 from brainrouter.adapters.model_file import cache_dir
 from brainrouter.adapters.upstream import Timeouts, Upstream
@@ -46,6 +47,7 @@ class Options:
 
 def start(options: Options, *, discover: bool) -> int:
     """Run the daemon; the exit code says how it ended: 0, 1 (cannot listen), 78 (configuration)."""
+    keep_standard_streams()
     env = os.environ
     interactive = discover and sys.stdout.isatty()
 
@@ -58,7 +60,7 @@ def start(options: Options, *, discover: bool) -> int:
         set_level(level(loaded.settings))
         return loaded
 
-    start_logging(level(Settings()))
+    log = start_logging(level(Settings()))
     try:
         loaded = read()
         host, port = _address(options.address)
@@ -75,6 +77,8 @@ def start(options: Options, *, discover: bool) -> int:
         again = uvloop.run(_serve(loaded, listening, source, discover=discover, interactive=interactive))
     finally:
         listening.close()
+        log.finish()
+        leave_standard_streams()
     if again:
         # The same command in the same process: whoever watches it, a terminal or a service, goes on watching it.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
