@@ -126,6 +126,11 @@ class Daemon:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it is started with."""
+        return self._env
+
     def setenv(self, more: dict[str, str]) -> None:
         """More environment for its next start."""
         self._env |= more

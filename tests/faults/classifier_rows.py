@@ -79,7 +79,10 @@ class Doubt:
 
     def until(self, state: str, within_s: float = 20.0) -> dict[str, Any]:
         """Wait for a state of the classifier."""
-        eventually(lambda: self.state()["state"] == state, within_s, state)
+        try:
+            eventually(lambda: self.state()["state"] == state, within_s, state)
+        except AssertionError:
+            raise AssertionError(f"not {state} within {within_s} s: {self.state()}") from None
         return self.state()
 
     def settle(self) -> None:
@@ -114,12 +117,15 @@ def scripted(trial: Trial) -> Doubt:
 
 def _touch(file: Path) -> None:
     """Another file, as far as anybody can tell."""
-    file.write_bytes(file.read_bytes() + b"x")
+    other = file.with_suffix(".new")
+    other.write_bytes(file.read_bytes() + b"x")
+    other.replace(file)
 
 
 def to_the_cloud(heard: Heard) -> str:
     """It was answered by the cloud; gives the reason."""
-    assert (heard.status, heard.side, heard.text) == (200, "cloud", TEXT), heard
+    assert (heard.status, heard.side) == (200, "cloud"), heard
+    assert heard.text == TEXT
     return heard.headers["x-brainrouter-reason"]
 
 
@@ -165,7 +171,7 @@ def killed(trial: Trial) -> None:
     here = scripted(trial)
     before = pid_of(here.daemon)
     kills = 0
-    for turn in trial.runs(17):
+    for turn in trial.runs(12):
         how = ("segv", "kill", "exit")[turn % 3]
         for strike in range(3):
             pid = here.until("ready")["pid"]

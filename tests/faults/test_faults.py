@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import classifier_rows, client_input, client_rows, upstream_answers, upstream_rows
+from tests.faults import classifier_rows as classifier
+from tests.faults import client_input, system_lives, system_rows
+from tests.faults import client_rows as client
+from tests.faults import upstream_answers as answers
+from tests.faults import upstream_rows as upstream
 from tests.faults.catalogue import Row, Trial, marked
 
-ROWS = (
-    *upstream_rows.ROWS,
-    *upstream_answers.ROWS,
-    *client_rows.ROWS,
-    *client_input.ROWS,
-    *classifier_rows.ROWS,
-)
+ROWS = [
+    row
+    for room in (upstream, answers, client, client_input, classifier, system_rows, system_lives)
+    for row in room.ROWS
+]
 
 
 @pytest.mark.parametrize("row", marked(ROWS))
