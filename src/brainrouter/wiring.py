@@ -35,7 +35,7 @@ from brainrouter.flows.record import Recorder
 from brainrouter.flows.reload import Reload
 from brainrouter.flows.review import ReviewDesk
 from brainrouter.flows.review_settings import ReviewControl
-from brainrouter.flows.status import Metrics, Status
+from brainrouter.flows.status import Gauges, Metrics, Status
 from brainrouter.flows.watch_backends import BackendWatch
 from brainrouter.http1.client import Client
 from brainrouter.http1.limits import Limits
@@ -184,8 +184,10 @@ def build(
     lasting = Lasting(env, live, client, recorder, classifier, embedded, _heads(), guard)
     first = build_service(loaded, choice, lasting)
     watch = BackendWatch(live, first.cloud, first.local)
-    metrics = Metrics(live)
     store = EventStore(state_dir(env) / "brainrouter.db")
+    metrics = Metrics(
+        live, lambda: Gauges(server.connections, client.connections, len(asyncio.all_tasks()), store.lost)
+    )
     live.listeners += [metrics.heard, store.add, log_events]
 
     def watched() -> list[Path]:

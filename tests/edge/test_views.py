@@ -132,6 +132,9 @@ def test_statistics_count_what_happened() -> None:
         metrics = daemon.send("GET", "/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = metrics.body.decode()
+        assert 'brainrouter_connections{end="client"} 1.0' in text
+        assert "brainrouter_tasks " in text
+        assert "brainrouter_events_lost_total 0.0" in text
         assert 'brainrouter_requests_total{decision="cloud"' in text
         assert "brainrouter_in_flight 0.0" in text
         assert "brainrouter_answer_seconds_bucket" in text

@@ -80,10 +80,19 @@ def honest(trial: Trial, heard: Heard, whole: str = TEXT) -> None:
     assert looks or heard.error is not None, f"{heard.way}: no error in its own words: {heard.body[-300:]!r}"
 
 
+def metrics(daemon: Daemon) -> dict[str, float]:
+    """The metrics by name and labels."""
+    lines = daemon.send("GET", "/metrics").body.decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
 def quiet(trial: Trial, daemon: Daemon) -> None:
-    """Nothing of what was done is left: no request in flight, and the daemon says so itself."""
+    """Nothing of what was done is left: no request in flight, no connection of a client, and the daemon says so."""
     try:
         eventually(lambda: daemon.health()["in_flight"] == 0, 3.0, "nothing in flight")
+        # the one that asks for the metrics is a client too
+        eventually(lambda: metrics(daemon)['brainrouter_connections{end="client"}'] <= 1, 3.0, "no client")
         left = ""
     except AssertionError as still:
         left = str(still)

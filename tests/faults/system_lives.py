@@ -20,7 +20,7 @@ from tests.daemon import Daemon, Stage, eventually
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.client_rows import leave
 from tests.faults.crowd import Crowd
-from tests.faults.rig import TEXT, open_files, pid_of, quiet, resident_kb, short_tempered
+from tests.faults.rig import TEXT, honest, metrics, open_files, pid_of, quiet, resident_kb, short_tempered
 from tests.faults.system_rows import alone, serves
 from tests.faults.ways import STREAMS, WAYS, Heard, Way, unique
 from tests.sim.scripts import Script, answer, cut_after, reset, status
@@ -184,7 +184,7 @@ def soak(trial: Trial) -> None:
         until = time.monotonic() + SOAK_S
         rounds = asked = 0
         while time.monotonic() < until or rounds < 20:
-            asked += _a_round(stage, chance)
+            asked += _a_round(trial, stage, chance)
             rounds += 1
             if rounds % 5 == 0:
                 marks.append(_resting(stage, pid))
@@ -204,7 +204,7 @@ def soak(trial: Trial) -> None:
         trial.tried(asked)
 
 
-def _a_round(stage: Stage, chance: random.Random) -> int:
+def _a_round(trial: Trial, stage: Stage, chance: random.Random) -> int:
     """Some hundred requests: most are answered, some fail in one way or another, some clients leave."""
     ways: list[Script] = [
         answer(TEXT), answer(TEXT * 20), reset(), status(500), status(400), cut_after(7, "reset", text=TEXT),
@@ -212,7 +212,8 @@ def _a_round(stage: Stage, chance: random.Random) -> int:
     ]  # fmt: skip
     stage.manifest.script(answer(TEXT))
     stage.llama_swap.script(answer(TEXT))
-    asyncio.run(Crowd(stage.daemon.port).requests(120, 16, WAYS))
+    for heard in asyncio.run(Crowd(stage.daemon.port).requests(120, 16, WAYS)):
+        honest(trial, heard)
     for script in chance.sample(ways, 3):
         stage.manifest.script(script)
         stage.llama_swap.script(chance.choice(ways))
@@ -234,13 +235,6 @@ def _resting(stage: Stage, pid: int) -> tuple[float, int, int, int]:
     gauges = metrics(stage.daemon)
     files = open_files(pid) - int(gauges['brainrouter_connections{end="upstream"}'])
     return time.monotonic(), resident_kb(pid), files, int(gauges["brainrouter_tasks"])
-
-
-def metrics(daemon: Daemon) -> dict[str, float]:
-    """The metrics by name and labels."""
-    lines = daemon.send("GET", "/metrics").body.decode().splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-    return {name: float(value) for name, value in pairs}
 
 
 def no_output(trial: Trial) -> None:

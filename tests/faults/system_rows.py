@@ -6,6 +6,7 @@ import contextlib
 import random
 import resource
 import shutil
+import signal
 import socket
 import sqlite3
 import tempfile
@@ -211,6 +212,51 @@ def _spoil(database: Path, how: str) -> bytes:
     return spoilt
 
 
+BAD_CONFIGS = {
+    "broken YAML": b"manifest: [",
+    "a key that is none": b"manifest:\n  base_ulr: http://127.0.0.1:1/v1\n",
+    "a bad URL": b"manifest:\n  base_url: ftp://nowhere\n",
+    "a wrong type": b"limits:\n  total_s: soon\n",
+    "no text": b"\xff\xfe\x00",
+    "half of it": b'{"manifest": {"base_url": "http://127',
+}
+
+
+def config_edited(trial: Trial) -> None:
+    """Bad files under load, a storm of signals, then a good one."""
+    with patient() as stage:
+        daemon, storm = stage.daemon, len(trial.runs(500, 60))
+        stage.manifest.script(answer(TEXT))
+        good = daemon.config_file.read_bytes()
+        assert daemon.child is not None
+        for name, raw in BAD_CONFIGS.items():
+            _replace(daemon.config_file, raw)
+            daemon.child.send_signal(signal.SIGHUP)
+            eventually(lambda: daemon.health()["config"]["state"] == "refused", what=name)
+            assert str(daemon.config_file) in daemon.health()["config"]["error"]
+            serves(trial, daemon)
+        _replace(daemon.config_file, good)
+        daemon.child.send_signal(signal.SIGHUP)
+        eventually(lambda: daemon.health()["config"]["state"] == "ok", what="the good one is taken")
+        asking = threading.Thread(target=serves, args=(trial, daemon, 100 if trial.whole else 5))
+        asking.start()
+        for number in range(storm):
+            _replace(daemon.config_file, good if number % 2 else BAD_CONFIGS["broken YAML"])
+            daemon.child.send_signal(signal.SIGHUP)
+        asking.join()
+        _replace(daemon.config_file, good)
+        eventually(lambda: daemon.health()["config"]["state"] == "ok", what="the good one is in force")
+        serves(trial, daemon)
+        trial.figure("signals under load", storm)
+        quiet(trial, daemon)
+
+
+def _replace(file: Path, raw: bytes) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(raw)
+    fresh.replace(file)
+
+
 def jumping_clock(trial: Trial) -> None:
     """The wall clock goes a day forward and two back under load, and while a side rests."""
     with SimManifest() as cloud, SimLlamaSwap() as local:
@@ -309,6 +355,7 @@ ROWS = (
     Row("S1", "SIGKILL at random while reviews are written", "every acknowledged review is there, whole; running ones show as interrupted", "long", killed_while_writing, 900),
     Row("S2", "the disk is full, then has room; the state folder cannot be written", "every request is answered; what is not kept is counted; it writes again by itself", "quick", no_room, 180),
     Row("S3", "the database is rubbish, cut, empty, from the future, a folder, locked", "serves on; a damaged one is laid aside under a name, others are left alone", "long", bad_database, 180),
+    Row("S4", "the configuration is broken in six ways under load; a storm of SIGHUP", "the old one stays in force and the reason is told; a good one is taken; no request fails", "quick", config_edited, 180),
     Row("S5", "the wall clock jumps a day, forward and back", "streams, limits and rests go on as if nothing was", "long", jumping_clock, 180),
     Row("S6", "no descriptors are left", "it does not spin; it serves again once there are some", "quick", no_descriptors, 60),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from tests.faults.rig import (
     grown_mb,
     honest,
     median_ms,
+    metrics,
     patient_stage,
     pid_of,
     posts,
@@ -333,6 +334,7 @@ def both_down(trial: Trial) -> None:
             trial.tried()
     phases = {name: state["phase"] for name, state in stage.daemon.health()["breakers"].items()}
     assert phases == {"cloud": "open", "local:gemma-small": "open"}
+    assert metrics(stage.daemon)['brainrouter_resting{upstream="cloud"}'] == 1
     trial.figure("503 of a resting side, median", median_ms(waits), "ms")
     one_probe(trial)
 

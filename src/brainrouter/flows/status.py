@@ -6,10 +6,11 @@ import time
 from bisect import bisect_left
 from collections import Counter as TallyOf
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -74,17 +75,29 @@ class Status:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the other rooms count."""
+
+    client_connections: int
+    upstream_connections: int
+    tasks: int
+    events_lost: int
+
+
 class Metrics(Collector):
     """Prometheus metrics. Hearing an event costs a few additions; the families are made when somebody scrapes."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, gauges: Callable[[], Gauges]) -> None:
         self._live = live
+        self._gauges = gauges
         self._requests: TallyOf[tuple[str, str, str, str]] = TallyOf()
         self._tokens: TallyOf[tuple[str, str]] = TallyOf()
         self._answer: dict[str, _Histogram] = {}
         self._decide = _Histogram(DECIDE_BUCKETS_S)
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # memory, descriptors, CPU; on Linux only
 
     def heard(self, events: list[RoutingEvent]) -> None:
         """Count finished requests."""
@@ -120,6 +133,27 @@ class Metrics(Collector):
             "brainrouter_in_flight", "Requests being answered", len(self._live.in_flight)
         )
         yield from (requests, tokens, answer, decide, in_flight)
+        yield from self._now()
+
+    def _now(self) -> Iterator[Metric]:
+        """What is true at this moment."""
+        live, gauges, now = self._live, self._gauges(), time.monotonic()
+        connections = GaugeMetricFamily("brainrouter_connections", "Open connections", labels=["end"])
+        connections.add_metric(["client"], gauges.client_connections)
+        connections.add_metric(["upstream"], gauges.upstream_connections)
+        resting = GaugeMetricFamily(
+            "brainrouter_resting", "1 while nothing is sent there", labels=["upstream"]
+        )
+        for name, state in live.breakers.items():
+            resting.add_metric([name], state.phase(now) == "open")
+        reachable = GaugeMetricFamily("brainrouter_reachable", "Whether a side answers", labels=["side"])
+        for side, answers in (("cloud", live.cloud_reachable), ("local", live.local_reachable)):
+            if answers is not None:
+                reachable.add_metric([side], answers)
+        lost = CounterMetricFamily("brainrouter_events_lost", "Events that could not be kept")
+        lost.add_metric([], gauges.events_lost)
+        yield from (connections, resting, reachable, lost)
+        yield GaugeMetricFamily("brainrouter_tasks", "Tasks on the event loop", gauges.tasks)
 
     def text(self) -> bytes:
         """The metrics in Prometheus' text format."""
