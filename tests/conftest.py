@@ -55,4 +55,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """After a whole run: the table, and the page when every row was run."""
     if config.getoption("--whole"):
         terminalreporter.write(table.text())
+        table.keep()
         table.write()
