@@ -95,13 +95,13 @@ KNOWN = frozenset(_BYTES[at : at + SIZE] for at in range(0, len(_BYTES), SIZE))
 
 
 def serve(name: str, turns: int, level: int) -> None:
-    """Put so many turns of a client's session before a real server, and keep what it told."""
+    """Put so many turns of a client's session before a real server, and keep what it told. Level 0: without tools."""
     session = [hub(one) for one in recorded()[name] if one["body"].get("tools")][:turns]
-    leans = [_lean(one, level) for one in session]
-    before = [_asked(messages, tools) for messages, tools in session[:3]]
-    if sum(map(_weight, session[0])) > BEFORE_MAX:
+    leans = [_lean(one, level or 1) for one in session]
+    before = [_asked(messages, tools if level else None) for messages, tools in session[:3]]
+    if _weight(before[0]) > BEFORE_MAX:
         before = []
-    found = measured(before, [_asked(one.messages, one.offer.tools) for one in leans])
+    found = measured(before, [_asked(one.messages, one.offer.tools if level else None) for one in leans])
     SERVED.mkdir(exist_ok=True)
     (SERVED / f"{name}-{level}.json").write_bytes(msgspec.json.encode(found))
     print(name, level, found, flush=True)
