@@ -35,6 +35,7 @@ from tests.clients import install
 from tests.clients.roster import CLIENTS
 from tests.daemon import ROOT
 
+LEVELS = (1, 2)
 PAGE = ROOT / "docs" / "lean-prompt.md"
 SERVED = FOLDER / "served"
 BEFORE_MAX = 9_000  # tokens by estimate; what is beyond the window is refused at once
@@ -119,43 +120,57 @@ def _asked(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -
 def page() -> None:
     """Measure what was recorded, and write the page."""
     sizes: list[list[str]] = []
+    parts: list[list[str]] = []
     holds: list[list[str]] = []
     served: list[list[str]] = []
+    alone: list[list[str]] = []
     for client in CLIENTS:
         turns = [hub(one) for one in recorded()[client.name] if one["body"].get("tools")]
-        leans = [_lean(one, 1) for one in turns]
+        levels = [[_lean(one, level) for one in turns] for level in LEVELS]
         title = f"{client.title} {install.version(client.name)}"
-        sizes.append([title, *_sizes(turns[0], leans[0])])
-        holds.append([title, *_holds(turns, leans)])
-        file = SERVED / f"{client.name}.json"
-        if file.exists():
-            served.append([title, *_served(msgspec.json.decode(file.read_bytes(), type=Measured))])
+        sizes.append([title, *_sizes(turns[0], [leans[0] for leans in levels])])
+        parts.append([title, *_parts(turns[0], [leans[0] for leans in levels])])
+        holds.append([title, *(cell for leans in levels for cell in _holds(turns, leans)), str(len(turns))])
+        served += [
+            [title, str(level), *_served(found)] for level in LEVELS if (found := _found(client.name, level))
+        ]
+        found = _found(client.name, 0)
+        if found:
+            alone.append([title, *_times(found)])
         print(sizes[-1], holds[-1], flush=True)
-    heads = [
-        "client",
-        "turns",
-        "tokens before",
-        "after",
-        "read from cache",
-        "first token before: turns 1, 2, 3",
-        "after: turns 1, 2, 3",
-    ]
+    seconds = "first token, turns 1, 2, 3"
+    whole = "begins with the whole turn before"
     text = _PAGE.format(
-        sizes=_table(["client", "prompt", "tools", "in all", "smaller"], sizes),
-        holds=_table(["client", "checklist", "turns", "turns that begin with the whole turn before"], holds),
-        served=_table(heads, served),
+        sizes=_table(["client", "as sent", "level 1", "smaller", "level 2", "smaller"], sizes),
+        parts=_table(["client", "prompt", "tools", "at level 1", "at level 2", "of which wait"], parts),
+        holds=_table(["client", "checklist, level 1", whole, "checklist, level 2", whole, "turns"], holds),
+        served=_table(
+            ["client", "level", "turns", "prompt tokens, turn 1", "read from cache", seconds], served
+        ),
+        alone=_table(["client", "tokens before", "after", f"before: {seconds}", "after"], alone),
     )
     PAGE.write_text(text, encoding="utf-8")
 
 
-def _sizes(turn: Turn, lean: LeanTurn) -> list[str]:
+def _found(name: str, level: int) -> Measured | None:
+    file = SERVED / f"{name}-{level}.json"
+    return msgspec.json.decode(file.read_bytes(), type=Measured) if file.exists() else None
+
+
+def _sizes(turn: Turn, leans: list[LeanTurn]) -> list[str]:
+    was = sum(map(_weight, turn))
+    now = [_weight(lean.messages) + _weight(lean.offer.tools) for lean in leans]
+    return [f"{was:,}", *(cell for one in now for cell in (f"{one:,}", _less(was, one)))]
+
+
+def _parts(turn: Turn, leans: list[LeanTurn]) -> list[str]:
     messages, tools = turn
-    was = [_weight(messages), _weight(tools)]
-    now = [_weight(lean.messages), _weight(lean.offer.tools)]
-    cells = [
-        f"{before:,} -> {after:,} ({_less(before, after)})" for before, after in zip(was, now, strict=True)
-    ]
-    return [*cells, f"{sum(was):,} -> {sum(now):,}", _less(sum(was), sum(now))]
+    before, after = _weight(messages), _weight(leans[0].messages)
+    weights = [_weight(tools), *(_weight(lean.offer.tools) for lean in leans)]
+    waits = leans[-1].offer.deferral
+    shrunk = [f"{one:,} ({_less(weights[0], one)})" for one in weights[1:]]
+    count = f"{len(waits.hidden) if waits else 0} of {len(tools)}"
+    return [f"{before:,} -> {after:,} ({_less(before, after)})", f"{weights[0]:,}", *shrunk, count]
 
 
 def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
@@ -167,14 +182,14 @@ def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
             "day": _day(before), "platform": "linux",
         }  # fmt: skip
         missing += [name for name, item in items.items() if item in before and item not in after]
-        if {_name(tool) for tool in tools} != {_name(tool) for tool in lean.offer.tools or []}:
-            missing.append("tools")
+        told = lean.offer.encoded.decode()
+        missing += ["tools" for tool in tools if not re.search(rf"\b{re.escape(_name(tool))}\b", told)]
     whole = 0
     shown = [[one.offer.encoded, *map(msgspec.json.encode, adapt(one.messages))] for one in leans]
     for before, after in pairwise(shown):
         whole += after[: len(before)] == before
     said = "all kept" if not missing else "**lost: " + ", ".join(sorted(set(missing))) + "**"
-    return [said, str(len(leans)), f"{whole} of {len(leans) - 1}"]
+    return [said, f"{whole} of {len(leans) - 1}"]
 
 
 def _day(text: str) -> str:
@@ -184,19 +199,16 @@ def _day(text: str) -> str:
 
 
 def _served(found: Measured) -> list[str]:
-    def seconds(values: list[float]) -> str:
-        return ", ".join(f"{value:.1f} s" for value in values[:3]) or "not asked"
+    return [str(found.turns), f"{found.after_tokens:,}", f"{found.cached_share:.1%}", _seconds(found.after_s)]
 
-    before = f"{found.before_tokens:,}" if found.before_tokens else "not asked"
-    share = f"{found.cached_share:.1%}"
-    return [
-        str(found.turns),
-        before,
-        f"{found.after_tokens:,}",
-        share,
-        seconds(found.before_s),
-        seconds(found.after_s),
-    ]
+
+def _times(found: Measured) -> list[str]:
+    before = f"{found.before_tokens:,}" if found.before_tokens else "beyond the window"
+    return [before, f"{found.after_tokens:,}", _seconds(found.before_s), _seconds(found.after_s)]
+
+
+def _seconds(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f} s" for value in values[:3]) or "-"
 
 
 def _weight(part: Any) -> int:
@@ -222,17 +234,28 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 _PAGE = """# The lean prompt
 
 Written by `python -m bench.lean page` from sessions of the real clients (`python -m bench.lean record`); do not edit.
-What is dropped and why: docs/decisions/011-lean-prompt-by-fingerprint.md.
+What is dropped and why: docs/decisions/011-lean-prompt-by-fingerprint.md; which tools wait and how the model gets at them:
+docs/decisions/013-tools-that-wait.md.
+
+Level 1 (`llama_swap.tool_slimming: 1`, the default) replaces the harness' prose and shortens the words of its tools. Level 2
+also lets rarely used tools wait: the model is offered the tools of everyday work (running, reading, editing, writing,
+searching), `find_tools`, which shows any other, and `call_tool`, which calls it. The proxy answers `find_tools` itself; the
+harness sees nothing but calls of its own tools. `llama_swap.kept_tools` names tools that never wait.
 
 ## How much smaller
 
-The first request of a session with a one-line task in a small repository, in tokens by estimate. *Prompt* is everything
-but the tools: the harness' prose, our text in its place, project instructions, environment, MCP instructions, the task.
+The first request of a session with a one-line task in a small repository, in tokens by estimate, prompt and tools together.
 
 {sizes}
-pi's own prompt is hardly longer than ours, and is left alone. What is left of the tools is mostly what cannot be shortened:
-names, types, which arguments are required, and the manuals of tools with a language of their own.
+pi's own prompt is hardly longer than ours, and is left alone. Of the others, what is left is the user's and the project's own
+text, our prompt (some 500 tokens), and what cannot be shortened of tools: names, types, which arguments are required, and the
+manual of a tool with a language of its own (omp's `edit`: 1,800 tokens). OpenCode and Droid stay below 80 % because they send
+less prose to begin with and six to eight tools of everyday work.
 
+*Prompt* is everything but the tools: the harness' prose, our text in its place, project instructions, environment, MCP
+instructions, the task.
+
+{parts}
 ## What is kept, and whether the prefix stands still
 
 *Checklist*, at every turn: project instructions, the request, the day, the platform, MCP instructions, every tool's name;
@@ -244,13 +267,16 @@ omp adds its MCP servers to the system prompt once they are up, after its first 
 
 ## What the server makes of it
 
-The embedded model (SmolLM2-135M) on llama.cpp's own server, one thread of a machine with much other work: only the
-relations mean anything. Its template shows the model no tools, so these are prompts alone; a client whose session this
-machine had no time for is missing. *Read from cache* is
-`timings.cache_n` of all prompt tokens from the second turn to the last. Times are to the first token. *Before* was asked
-only where it is short enough to wait for.
+Whole sessions before llama.cpp's own server with the embedded model (SmolLM2-135M, window 8,192), prompt and tools. The
+model's own chat template shows it no tools, so the server was given one that renders them as most models' do, at the head of
+the system prompt. *Read from cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. Times are
+those of one thread on a machine of 2 cores with much other work: compare them within a row only.
 
-{served}"""
+{served}
+The prompts alone, as the embedded model's own template would show them, before and after level 1: three turns each, in one
+run on the same busy machine. What is sent once is paid at turn 1; what changes in the prefix is paid at every turn.
+
+{alone}"""
 
 
 def main(arguments: list[str]) -> None:

@@ -74,6 +74,7 @@ def measured(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Measu
                 found.read += timings["prompt_n"]
             found.after_s.append(seconds)
             found.turns = turn + 1
+    with _server() as port:  # a fresh one: the two may begin alike
         for turn, body in enumerate(before):
             told, seconds = _ask(port, body)
             if "timings" not in told:
