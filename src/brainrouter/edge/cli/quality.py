@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -32,21 +33,25 @@ from brainrouter.flows.replay import Policy, Replayed, replay
 from brainrouter.wiring import state_dir
 
 SHOWN = 12
-WIDTH = 110
+SET_SHOWN = 24
+WIDTH = 118
 
 
 def evaluate(data: Path | None, split: str) -> int:
     """Print how good the decision is: on the shipped turns, on a folder's data when given, on the user's own past."""
     console = _console()
     heads = load_heads()
-    console.print(_turn_table(on_turns(heads, shipped_turns())))
+    routed = on_turns(heads, shipped_turns())
+    console.print(_turn_table(routed), _group_table(routed))
     if data is not None:
         try:
             rows = outcomes(data, split)
         except (OSError, ValueError) as error:
             return _fail(str(error))
+        measured = on_outcomes(heads, rows)
+        console.print(f"{data.name}, {split} split: outcome-labelled requests")
         console.print(
-            _outcome_table(on_outcomes(heads, rows), f"{data.name}, {split} split: outcome-labelled requests")
+            *(_outcome_table(router, measured) for router in dict.fromkeys(row.router for row in measured))
         )
     try:
         mine = on_past(_history())
@@ -143,47 +148,46 @@ def _said(found: Setting, source: str) -> str:
 
 
 def _turn_table(rows: Sequence[Routed]) -> Table:
-    groups = list(rows[0].groups)
-    table = Table(title="Labelled turns of our own writing, in a harness's envelope", width=WIDTH)
-    for name in ("router", "right", "95 %", "wasted", "lost", *groups):
-        table.add_column(name, justify="left" if name == "router" else "right")
+    table = _table("Labelled turns of our own writing, in a harness's envelope")
+    for name in ("router", "right", "95 %", "wasted", "lost"):
+        _column(table, name, left=name == "router")
     for row in rows:
-        shares = (f"{row.groups[group]:.2f}" for group in groups)
-        table.add_row(
-            row.name,
-            f"{row.right:.2f}",
-            f"{row.low:.2f}-{row.high:.2f}",
-            str(row.wasted),
-            str(row.lost),
-            *shares,
-        )
+        between = f"{row.low:.2f}-{row.high:.2f}"
+        table.add_row(row.name, f"{row.right:.2f}", between, str(row.wasted), str(row.lost))
     return table
 
 
-def _outcome_table(rows: Sequence[Measured], title: str) -> Table:
-    table = Table(title=title, width=WIDTH)
-    for name in (
-        "router",
-        "set",
-        "n",
-        "local",
-        "cloud",
-        "AUC local",
-        "95 %",
-        "APGR",
-        "95 %",
-        "lift95",
-        "ECE",
-    ):
-        table.add_column(name, justify="left" if name in ("router", "set") else "right")
+def _group_table(rows: Sequence[Routed]) -> Table:
+    table = _table("Right, by the kind of turn")
+    for name in ("turns", *(row.name for row in rows)):
+        _column(table, name, left=name == "turns")
+    for group in rows[0].groups:
+        table.add_row(group, *(f"{row.groups[group]:.2f}" for row in rows))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+
+
+def _column(table: Table, name: str, *, left: bool) -> None:
+    table.add_column(name, justify="left" if left else "right", no_wrap=True)
+
+
+def _outcome_table(router: str, rows: Sequence[Measured]) -> Table:
+    """One router's sets; what a set holds is told apart for the shipped decision only."""
+    table = _table(router)
+    for name in ("set", "n", "local", "cloud", "AUC local", "95 %", "APGR", "95 %", "lift95", "ECE"):
+        _column(table, name, left=name == "set")
+    ours = router == rows[0].router
     for row in rows:
-        if row.router != "brainrouter" and row.set.startswith(" "):
+        if row.router != router or (row.set.startswith(" ") and not ours):
             continue
         q = row.quality
         table.add_row(
-            row.router, row.set, str(q.count), _number(q.small, 2), _number(q.large, 2), _number(q.auc_local, 3),
+            row.set[:SET_SHOWN], str(q.count), _number(q.small, 2), _number(q.large, 2), _number(q.auc_local, 3),
             _between(row.auc_interval), _number(q.apgr, 3), _between(row.apgr_interval), _number(q.lift95, 1),
-            _number(q.ece, 3) if row.router == "brainrouter" else "",
+            _number(q.ece, 3) if ours else "",
         )  # fmt: skip
     return table
 
