@@ -151,7 +151,8 @@ async def with_model(model: Path, rounds: int) -> list[Figures]:
                 await asyncio.sleep(0.05)
         said = classifier.status()
         if said["state"] != "ready":
-            raise SystemExit(f"the small model is {said['state']}: {said['detail']}")
+            note = f"{said['state']} on this machine now: {said['detail']}"
+            return [Figures("with the small model", 0, math.nan, math.nan, note=note)]
         asks = bodies([turn.text for turn in shipped_turns()][:ASKED])["chat, 30 KB envelope"]
         seen: list[list[float]] = []
         late = 0

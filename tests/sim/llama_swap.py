@@ -142,7 +142,7 @@ class LlamaSwap:
             await tell(exchange, desk, self.models)
         elif path == "/props":
             row = self.find(exchange.request.query.get("model", "")) or {}
-            settings = {"n_ctx": row.get("context", 4096)}
+            settings = {"n_ctx": row.get("slot") or row.get("context", 4096)}
             await exchange.reply_json(200, {"default_generation_settings": settings, "total_slots": 4})
         else:
             await exchange.reply(404, b"404 page not found\n", [("content-type", "text/plain")])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainrouter.wire.llama_swap import context_of_command, local_models
+from brainrouter.wire.llama_swap import context_of_command, context_of_props, local_models
 
 
 def listed(*rows: Any) -> bytes:
@@ -43,6 +43,21 @@ def test_what_does_not_run_is_stopped_and_aliases_are_no_models() -> None:
     assert [(m.id, m.state) for m in local_models(listed({"id": "m"}, alias, {"no": "id"}, 3), None)] == [
         ("m", "stopped")
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "window"),
+    [
+        (b'{"default_generation_settings":{"n_ctx":6144},"n_ctx":8192}', 6144),
+        (b'{"n_ctx":8192}', 8192),
+        (b'{"default_generation_settings":{"n_ctx":0}}', None),
+        (b'{"n_ctx":"8192"}', None),
+        (b"404 page not found", None),
+        (b"[" * 9999, None),
+    ],
+)
+def test_a_servers_own_properties_say_the_window_of_one_slot(body: bytes, window: int | None) -> None:
+    assert context_of_props(body) == window
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b'{"data":{}}', b"<html>", b"[" * 99_999])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from urllib.parse import quote
 
 from brainrouter.flows.relay import Side
 from brainrouter.live import Live, LocalModel
 from brainrouter.policy.failure import Failure
-from brainrouter.wire.llama_swap import local_models
+from brainrouter.wire.llama_swap import LocalModelFacts, context_of_props, local_models
 
 EVERY_S = 10.0
 PROBE_S = 3.0
@@ -25,6 +26,8 @@ class BackendWatch:
         self._cloud = cloud
         self._local = local
         self._wake = asyncio.Event()
+        self._windows: dict[str, int | None] = {}
+        self._asked: set[str] = set()
 
     def follow(self, cloud: Side | None, local: Side | None) -> None:
         """Ask these from now on."""
@@ -62,16 +65,32 @@ class BackendWatch:
                 raise ValueError(f"status {status}")
             _, running = await side.upstream.get("~/running", side.key, PROBE_S)
             found = local_models(models, running)
+            windows = [await self._window(side, item) for item in found]
         except (Failure, ValueError):
             self._live.local_reachable = False
             return
         self._live.local_reachable = True
         self._live.set_local_models(
             [
-                LocalModel(item.id, item.state, item.context, item.aliases, item.description, item.vision)
-                for item in found
+                LocalModel(item.id, item.state, window, item.aliases, item.description, item.vision)
+                for item, window in zip(found, windows, strict=True)
             ]
         )
+
+    async def _window(self, side: Side, item: LocalModelFacts) -> int | None:
+        """A model's window, remembered when it stops. One that runs is asked where nobody says it: asking loads it."""
+        if item.context is not None:
+            self._windows[item.id] = item.context
+        elif item.state != "ready":
+            self._asked.discard(item.id)
+        elif item.id not in self._asked:
+            path = f"~/props?model={quote(item.id, safe='')}"
+            with contextlib.suppress(Failure):
+                status, said = await side.upstream.get(path, side.key, PROBE_S)
+                if status == 200:
+                    self._windows[item.id] = context_of_props(said)
+                    self._asked.add(item.id)
+        return self._windows.get(item.id)
 
     async def _look_cloud(self) -> None:
         side = self._cloud

@@ -68,6 +68,18 @@ def context_of_command(command: str) -> int | None:
     return None
 
 
+def context_of_props(body: bytes) -> int | None:
+    """The window of one slot, as a running llama-server says it in `/props`; None where it does not. Never raises."""
+    try:
+        props = _object(_decode(body))
+    except ValueError:
+        return None
+    for value in (_object(props.get("default_generation_settings")).get("n_ctx"), props.get("n_ctx")):
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
 def _context(row: dict[str, Any], process: dict[str, Any]) -> int | None:
     for value in (row.get("context_length"), _object(row.get("meta")).get("n_ctx")):
         if isinstance(value, int) and value > 0:
