@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from brainrouter.brain.session import Session, Sessions
-from brainrouter.policy.breaker import Breaker
+from brainrouter.policy.breaker import HEALTHY, Breaker
 from brainrouter.wire.event import RoutingEvent
 
 EVENTS_KEPT = 500
@@ -99,7 +99,7 @@ class Live:
         return number
 
     def breaker(self, name: str) -> Breaker:
-        return self.breakers.get(name) or Breaker()
+        return self.breakers.get(name, HEALTHY)
 
     def sees(self, model: str) -> bool:
         """Whether a local model is known to see images."""

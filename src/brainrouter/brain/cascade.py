@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import structs
 
 from brainrouter.brain.evidence import in_loop, pushback
 from brainrouter.brain.heads import Heads, Score, logit, sigmoid
@@ -100,7 +102,7 @@ def decide(question: Question, session: Session, here: Here, found: Score | None
         or _unchanged(question, session)
         or _weighed(question, session, here, found)
     )
-    verdict = replace(
+    verdict = structs.replace(
         verdict,
         kind=question.kind,
         knob=here.knob,
@@ -110,7 +112,7 @@ def decide(question: Question, session: Session, here: Here, found: Score | None
     )
     if found is None:
         return verdict
-    return replace(verdict, gain=found.gain, ok_local=found.ok_local, ok_cloud=found.ok_cloud)
+    return structs.replace(verdict, gain=found.gain, ok_local=found.ok_local, ok_cloud=found.ok_cloud)
 
 
 def _asked(here: Here) -> Verdict | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from brainrouter.brain.session import Outcome, Session
 from brainrouter.wire.ask import Route
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Where a request should go, and why.
 
     `gain` ranks requests: higher means that the cloud is worth more. It is ok_cloud - ok_local (probabilities that

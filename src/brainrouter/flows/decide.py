@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from brainrouter.adapters.classifier import Classifier, Unsure
 from brainrouter.brain import cascade
 from brainrouter.brain.heads import Heads, Score
@@ -85,7 +87,7 @@ class Decider:
         else:
             if verdict.unsure:
                 verdict = await self._second_opinion(verdict, question.text, started)
-        return replace(verdict, ms=(time.perf_counter() - started) * 1000)
+        return structs.replace(verdict, ms=(time.perf_counter() - started) * 1000)
 
     def _asked_for_cloud(self, intent: Intent, session: Session | None, started: float) -> Verdict:
         """Nothing to weigh, so nothing of the conversation is read: this is the fast path."""
@@ -109,7 +111,7 @@ class Decider:
             question = self.question(ask)
             session = replace(self.sessions.get(session_key(ask, question.talk), time.monotonic()))
         verdict = self.settle(question, session, intent, held)
-        return replace(verdict, ms=(time.perf_counter() - started) * 1000)
+        return structs.replace(verdict, ms=(time.perf_counter() - started) * 1000)
 
     def question(self, ask: Ask) -> cascade.Question:
         """What the brain reads of a request."""
@@ -171,12 +173,12 @@ class Decider:
         try:
             opinion = await classifier.judge(text, left_s)
         except Unsure as unsure:
-            return replace(verdict, reason=f"{verdict.reason}; small model {unsure.reason}")
+            return structs.replace(verdict, reason=f"{verdict.reason}; small model {unsure.reason}")
         gain = verdict.gain + LLM_WEIGHT * (opinion.p_cloud - 0.5)
         route = "cloud" if gain >= verdict.price else "local"
         word = "hard" if opinion.p_cloud >= 0.5 else "easy"
         reason = f"{verdict.reason}; small model: {word} ({opinion.p_cloud:.2f})"
-        return replace(verdict, route=route, reason=reason, stage="llm")
+        return structs.replace(verdict, route=route, reason=reason, stage="llm")
 
 
 def session_key(ask: Ask, talk: Transcript) -> str:

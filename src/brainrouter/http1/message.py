@@ -2,23 +2,22 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
-
-T = TypeVar("T")
+from typing import Any, Literal, Protocol
 
 
 class Headers:
     """Header lines in the order they came. Names are lower-case bytes; values are stripped bytes.
 
-    Requests whose heads are the same to the byte share one object: see `once`.
+    Requests on one connection whose heads are the same to the byte, but for the length of a body that all of them
+    have, share one object. `marks` is for whoever finds something to hold of all these requests at once.
     """
 
-    __slots__ = ("_by_name", "_items", "_kept")
+    __slots__ = ("_by_name", "_items", "marks")
 
     def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
         self._items = items
         self._by_name: dict[str, str] | None = None
-        self._kept: dict[Callable[[Headers], Any], Any] = {}
+        self.marks: set[object] = set()
 
     def by_name(self) -> dict[str, str]:
         """The first value of each name, decoded as Latin-1. The dict is the object's own, do not change it."""
@@ -41,13 +40,6 @@ class Headers:
     def items(self) -> list[tuple[bytes, bytes]]:
         """All lines; the list is the object's own, do not change it."""
         return self._items
-
-    def once(self, read: "Callable[[Headers], T]") -> T:
-        """`read(self)`, worked out once for all requests with this head. `read` must depend on the lines alone."""
-        kept = self._kept
-        if read not in kept:
-            kept[read] = read(self)
-        return kept[read]
 
     def __repr__(self) -> str:
         return f"Headers({[name.decode('latin-1') for name, _ in self._items]})"

@@ -31,6 +31,9 @@ class Breaker:
         return "open" if now < self.open_until else "half_open"
 
 
+HEALTHY = Breaker()
+
+
 def admits(breaker: Breaker, now: float) -> bool:
     """Whether a request may be sent now. In half-open only while no probe is on its way."""
     phase = breaker.phase(now)
@@ -47,7 +50,7 @@ def sent(breaker: Breaker, now: float) -> Breaker:
 
 def succeeded(_: Breaker) -> Breaker:
     """The state after an answer."""
-    return Breaker()
+    return HEALTHY
 
 
 def failed(breaker: Breaker, now: float, cause: str, retry_after_s: float | None = None) -> Breaker:

@@ -19,6 +19,7 @@ SAFE_HEADERS = (("x-content-type-options", "nosniff"), ("cross-origin-resource-p
 _SENT_ONCE = frozenset({"origin", "sec-fetch-site"})
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
+_SERVED = object()  # the mark of a head that the guard let pass
 _ID = r"[0-9A-Za-z_-]{1,64}"
 
 
@@ -74,14 +75,11 @@ class App:
         return answer
 
     async def _answer(self, request: Request) -> Answer:
-        if request.peer.kind == "tcp":
-            if not self._admits(request.peer):
-                return problem(request.path, 403, "this brainrouter belongs to another user", close=True)
-            refused = refusal(
-                request.method, _one_word(request.headers), request.peer.local[1], has_body=bool(request.body)
-            )
-            if refused and not self._followed_link(request, refused):
+        if request.peer.kind == "tcp" and _SERVED not in request.headers.marks:
+            refused = self._refused(request)
+            if refused is not None:
                 return problem(request.path, refused.status, refused.message, close=True)
+            request.headers.marks.add(_SERVED)
         handlers = self.routes.find(request.path)
         if not handlers:
             return problem(request.path, 404, f"there is nothing at {request.path[:200]}")
@@ -94,6 +92,14 @@ class App:
             reply.headers = (("allow", allowed),)
             return reply
         return await handler(request)
+
+    def _refused(self, request: Request) -> Refusal | None:
+        """Why a request over TCP is not served. Depends on its connection and its head alone."""
+        if not self._admits(request.peer):
+            return Refusal(403, "this brainrouter belongs to another user")
+        port = request.peer.local[1]
+        refused = refusal(request.method, _one_word(request.headers), port, has_body=bool(request.body))
+        return None if refused is None or self._followed_link(request, refused) else refused
 
     def _followed_link(self, request: Request, refused: Refusal) -> bool:
         """A person followed a link on another site to one of our pages; that site cannot read what they get."""
