@@ -80,7 +80,32 @@ class Relay:
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
         try:
-            return await self._answer(ask, running)
+            intent, verdict = await self._decided(ask, running)
+            may_leave = intent.mode == "auto" and not verdict.private
+            attempts = plan(
+                verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
+            )
+            failure: Failure | None = None
+            attempt = attempts[0] if attempts else None
+            overflow: Failure | None = None
+            while attempt is not None:
+                try:
+                    picky = attempt.side == "local" and attempts[-1].side == "cloud"
+                    return await self._try(ask, intent, attempt, running, overflow, picky=picky)
+                except Failure as found:
+                    failure = worth_telling(failure, found, attempt)
+                    self._recorder.attempt_failed(running, attempt, found)
+                    following = next_after(attempts, attempt, found)
+                    # Nobody else can take it: once more, with old tool results left out.
+                    cut = (
+                        following is None
+                        and overflow is None
+                        and attempt.side == "local"
+                        and found.window is not None
+                    )
+                    overflow = found if cut else None
+                    attempt = attempt if cut else following
+            raise last_word(failure, verdict.reason if verdict.stage == "privacy" else None)
         except Failure as failure:
             self._recorder.failed(running, failure)
             raise
@@ -88,38 +113,15 @@ class Relay:
             self._recorder.client_gone(running)
             raise
 
-    async def _answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
+    async def _decided(self, ask: Ask, running: InFlight) -> tuple[Intent, Verdict]:
+        """What was asked for, and what came of it."""
         intent = overruled(
             intent_of(ask.model, self._live.local_names), ask.headers.get("x-brainrouter-route")
         )
         held = await self._guard(ask, ask.raw, running.event.cwd, running.folder) if self._guard else None
         verdict = await self._decide(ask, intent, held)
         self._recorder.decided(running, verdict)
-        may_leave = intent.mode == "auto" and not verdict.private
-        attempts = plan(
-            verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
-        )
-        failure: Failure | None = None
-        attempt = attempts[0] if attempts else None
-        overflow: Failure | None = None
-        while attempt is not None:
-            try:
-                picky = attempt.side == "local" and attempts[-1].side == "cloud"
-                return await self._try(ask, intent, attempt, running, overflow, picky=picky)
-            except Failure as found:
-                failure = worth_telling(failure, found, attempt)
-                self._recorder.attempt_failed(running, attempt, found)
-                following = next_after(attempts, attempt, found)
-                # Nobody else can take it: once more, with old tool results left out.
-                cut = (
-                    following is None
-                    and overflow is None
-                    and attempt.side == "local"
-                    and found.window is not None
-                )
-                overflow = found if cut else None
-                attempt = attempt if cut else following
-        raise last_word(failure, verdict.reason if verdict.stage == "privacy" else None)
+        return intent, verdict
 
     async def _try(
         self,

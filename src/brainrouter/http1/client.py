@@ -64,17 +64,21 @@ class Client:
         """
         pieces = request_pieces(origin, method, path, headers, body, shared)
         loop = asyncio.get_running_loop()
-        head_only = method == "HEAD"
         link = self._take(origin.key)
-        if link is not None:
+        pooled = link is not None
+        while True:
+            link = link or await self._connect(origin)
             sent = loop.time()
             try:
-                return await self._exchange(link, pieces, first_byte_s, head_only=head_only)
-            except Broken:
-                if not link.untouched or loop.time() - sent > STALE_S:
+                await link.send(pieces, first_byte_s, head_only=method == "HEAD")
+            except BaseException as error:
+                link.abort()
+                stale = pooled and isinstance(error, Broken) and link.untouched
+                if not stale or loop.time() - sent > STALE_S:
                     raise
-        link = await self._connect(origin)
-        return await self._exchange(link, pieces, first_byte_s, head_only=head_only)
+                link, pooled = None, False
+            else:
+                return Response(self, link, link.head)
 
     async def close(self) -> None:
         """Cut every connection. Requests under way end with Broken."""
@@ -95,18 +99,6 @@ class Client:
                 idle.append(link)
                 return
         link.abort()
-
-    async def _exchange(
-        self, link: Link, pieces: list[bytes], first_byte_s: float, *, head_only: bool
-    ) -> Response:
-        try:
-            await link.send(pieces, first_byte_s, head_only=head_only)
-        except BaseException:
-            link.abort()
-            raise
-        headers = link.reader.headers
-        assert headers is not None
-        return Response(self, link, headers)
 
     def _take(self, key: str) -> Link | None:
         idle = self._idle.get(key)

@@ -6,6 +6,7 @@ from math import inf
 from typing import cast
 
 from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
+from brainrouter.http1.message import Headers
 from brainrouter.http1.response_reader import ResponseReader
 
 BUFFER_BYTES_MAX = 256 * 1024  # body bytes held for a slow reader before the upstream is paused
@@ -53,6 +54,13 @@ class Link(asyncio.Protocol):
         wait = self._wait = self._loop.create_future()
         self.transport.writelines(pieces)
         return wait
+
+    @property
+    def head(self) -> Headers:
+        """The header lines of the answer, once `send` has ended."""
+        headers = self.reader.headers
+        assert headers is not None
+        return headers
 
     def wait(self, span: float, *, until_end: bool) -> "asyncio.Future[None]":
         """A future that ends with the next body bytes, or with the body (`until_end`); IdleTimeout after `span`."""

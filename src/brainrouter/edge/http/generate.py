@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -41,17 +41,17 @@ class Generate:
         self._note_caller = note_caller
         self._count = count
 
-    async def chat(self, request: Request) -> Answer:
+    def chat(self, request: Request) -> Awaitable[Answer]:
         """POST /v1/chat/completions."""
-        return await self._generate(request, parse_chat)
+        return self._generate(request, parse_chat)
 
-    async def messages(self, request: Request) -> Answer:
+    def messages(self, request: Request) -> Awaitable[Answer]:
         """POST /v1/messages."""
-        return await self._generate(request, parse_messages)
+        return self._generate(request, parse_messages)
 
-    async def responses(self, request: Request) -> Answer:
+    def responses(self, request: Request) -> Awaitable[Answer]:
         """POST /v1/responses."""
-        return await self._generate(request, parse_responses)
+        return self._generate(request, parse_responses)
 
     async def count_tokens(self, request: Request) -> Answer:
         """POST /v1/messages/count_tokens. Leaves no event: clients send dozens at a time, and nothing is routed."""

@@ -70,11 +70,13 @@ class App:
         self._admits = admits
 
     async def __call__(self, request: Request) -> Answer:
-        answer = await self._answer(request)
+        found = self._handler(request)
+        answer = found if isinstance(found, Reply) else await found(request)
         answer.headers = (*answer.headers, *SAFE_HEADERS)
         return answer
 
-    async def _answer(self, request: Request) -> Answer:
+    def _handler(self, request: Request) -> Handler | Reply:
+        """Who answers a request, or our refusal."""
         if request.peer.kind == "tcp" and _SERVED not in request.headers.marks:
             refused = self._refused(request)
             if refused is not None:
@@ -91,7 +93,7 @@ class App:
             )
             reply.headers = (("allow", allowed),)
             return reply
-        return await handler(request)
+        return handler
 
     def _refused(self, request: Request) -> Refusal | None:
         """Why a request over TCP is not served. Depends on its connection and its head alone."""
