@@ -122,3 +122,11 @@ def test_a_taken_port_is_refused_or_passed_over_as_wanted(folder: Path) -> None:
 def test_the_runtime_folder_is_what_the_environment_says(tmp_path: Path) -> None:
     assert default_socket({"XDG_RUNTIME_DIR": "/x"}) == Path("/x/brainrouter.sock")
     assert str(os.getuid()) in str(runtime_dir({"TMPDIR": str(tmp_path)}))
+
+
+def test_a_folder_where_anybody_may_write_is_refused_unless_names_stay_their_owners(folder: Path) -> None:
+    folder.chmod(0o777)
+    with pytest.raises(CannotListen, match="chmod 700"):
+        listen("127.0.0.1", 0, folder / "b.sock", any_port=False)
+    folder.chmod(0o1777)
+    listen("127.0.0.1", 0, folder / "b.sock", any_port=False).close()

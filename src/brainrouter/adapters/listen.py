@@ -115,6 +115,9 @@ def _refuse_foreign_folder(folder: Path) -> None:
     found = folder.stat()
     if found.st_uid not in (os.getuid(), 0):
         raise CannotListen(f"{folder} belongs to another user")
+    # Where anybody may write, anybody could put a socket of their own in our place; not where names are their owners'.
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise CannotListen(f"anybody may write in {folder}: chmod 700 {folder}, or choose another --socket")
 
 
 def _bind_unix(path: Path) -> socket.socket:
