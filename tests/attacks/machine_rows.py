@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 from tests.attacks.rig import Fort, fort_of
 from tests.daemon import Daemon, eventually
@@ -114,7 +115,7 @@ print(r.status, r.read().decode())
 """
 
 
-def _calls(fort: Fort, folder: Path, path: str, body: dict[str, object], then: Path | None = None) -> str:
+def _calls(fort: Fort, folder: Path, path: str, body: dict[str, Any], then: Path | None = None) -> str:
     arguments = [str(fort.daemon.port), str(folder), str(then or folder), path, json.dumps(body)]
     done = subprocess.run(
         [sys.executable, "-IS", "-c", CALLER, *arguments], capture_output=True, text=True, check=True
@@ -125,7 +126,7 @@ def _calls(fort: Fort, folder: Path, path: str, body: dict[str, object], then: P
 def lies(trial: Trial) -> None:
     fort = fort_of(trial)
     project = fort.repository("labelled")
-    ask = {"model": "cloud", "messages": [{"role": "user", "content": "from where?"}]}
+    ask: dict[str, Any] = {"model": "cloud", "messages": [{"role": "user", "content": "from where?"}]}
     for number in trial.runs(20, 2):
         text = f"from where? {number}"
         ask["messages"] = [{"role": "user", "content": text}]
@@ -134,7 +135,7 @@ def lies(trial: Trial) -> None:
         assert seen["cwd"] in (str(project), None), seen["cwd"]  # a label: of the process itself, or none
         trial.tried()
     # Over TCP the folder of a caller gives no right to it; it has to be named, and to be the user's.
-    review = {"taskId": "lie", "summary": "x"}
+    review: dict[str, Any] = {"taskId": "lie", "summary": "x"}
     assert _calls(fort, project, "/review/api/request", review).startswith("400")
     assert _calls(fort, Path("/etc"), "/review/api/request", {**review, "cwd": "/etc"}).startswith("403")
     body = json.dumps({"model": "cloud", "messages": []}).encode()
@@ -210,8 +211,12 @@ def packages(trial: Trial) -> None:
         except importlib.metadata.PackageNotFoundError:
             continue  # for another system or version of Python
         assert (name, found.version) in pins, f"{name} {found.version} is not what was locked"
-        said = [*found.metadata.get_all("Classifier", []), found.metadata.get("License-Expression") or ""]
-        said += [(found.metadata.get("License") or "")[:200]]
+        told: Any = found.metadata
+        said = [
+            *told.get_all("Classifier", []),
+            told.get("License-Expression") or "",
+            (told.get("License") or "")[:200],
+        ]
         assert FREE.search(" ".join(said)), f"{name}: no licence that is known: {said}"
         trial.tried()
     strange = re.findall(r"^\s*(?:-e|--extra-index-url|--index-url|.*@ (?:git|http)).*", text, re.MULTILINE)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks import machine_rows, page_rows, repository_rows, review_rows, secret_rows, upstream_rows
+from tests.attacks import (
+    command_rows,
+    machine_rows,
+    page_rows,
+    repository_rows,
+    review_rows,
+    secret_rows,
+    upstream_rows,
+)
 from tests.faults.catalogue import Row, Trial, marked
 
 ROWS = (
@@ -14,6 +22,7 @@ ROWS = (
     *secret_rows.ROWS,
     *upstream_rows.ROWS,
     *machine_rows.ROWS,
+    *command_rows.ROWS,
 )
 
 

@@ -18,7 +18,7 @@ SECTIONS = {
     "C": ("Clients that misbehave", 14),
     "K": ("The classifier in trouble", 6),
     "S": ("The system around it", 11),
-    "A": ("Attacks", 23),
+    "A": ("Attacks", 25),
 }
 HEAD = """# What it survives
 

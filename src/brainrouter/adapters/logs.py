@@ -10,6 +10,7 @@ import msgspec
 
 from brainrouter.adapters.log_sink import LogSink
 from brainrouter.wire.event import RoutingEvent
+from brainrouter.wire.plain_text import plain
 from brainrouter.wire.prompt_text import masked
 
 LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
@@ -22,7 +23,7 @@ class _Line(logging.Formatter):
     """`time level logger message`; event records become one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))
+        return plain(masked(super().format(record)))
 
 
 class _ToSink(logging.Handler):
@@ -75,7 +76,7 @@ def log_events(events: list[RoutingEvent]) -> None:
     if not _log.isEnabledFor(logging.INFO):
         return
     at = time.strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"{at} INFO    brainrouter.request {_encode(event).decode()}\n" for event in events]
+    lines = [f"{at} INFO    brainrouter.request {plain(_encode(event).decode())}\n" for event in events]
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _ToSink):
             handler.sink.write("".join(lines))

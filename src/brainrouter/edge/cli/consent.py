@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from brainrouter.flows.set_up import Change, Plan
+from brainrouter.wire.plain_text import plain
 
 # What stands beside our lines may be a key of the user's, and a terminal may be shown to others.
 _SECRET = re.compile(r"""((?:key|token|secret|password)\w*["']?\s*[:=]\s*["']?)[^"'\s,]{6,}""", re.IGNORECASE)
@@ -67,7 +68,7 @@ def _difference(change: Change) -> Text:
                 text.append("  ⋮\n", "dim")
             continue
         style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-        words = line[1:] if line.startswith("+") else _SECRET.sub(r"\1•••", line[1:])
+        words = plain(line[1:] if line.startswith("+") else _SECRET.sub(r"\1•••", line[1:]))
         text.append(f"  {line[:1]} {words}\n", style)
     text.rstrip()
     return text

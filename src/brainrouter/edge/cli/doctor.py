@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from brainrouter.edge.cli.harness import own_command, socket_or_default
+from brainrouter.edge.cli.terminal import Terminal
 from brainrouter.flows.doctor.examination import examine
 from brainrouter.flows.doctor.finding import Finding
 
@@ -35,7 +35,7 @@ def doctor(config: Path | None, socket: Path | None, *, as_json: bool) -> int:
 
 
 def _show(findings: list[Finding], faults: int) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
         console.print(f"{_MARKS[finding.level]} [dim]{finding.check:<{width}}[/]  {escape(finding.what)}")

@@ -17,6 +17,7 @@ from brainrouter.adapters.config_file import Refused
 from brainrouter.adapters.listen import default_socket, port_file
 from brainrouter.adapters.stand_in import run_harness
 from brainrouter.edge.cli.consent import agreed, home_relative, show_plan
+from brainrouter.edge.cli.terminal import Terminal
 from brainrouter.flows.find_target import find_target
 from brainrouter.flows.set_up import Options, Plan, SetUp, every
 from brainrouter.harness.catalogue import HARNESSES
@@ -44,7 +45,7 @@ def socket_or_default(socket: Path | None) -> Path:
 
 def install(name: str, socket: Path | None, *, yes: bool, shell_rc: bool, workflow: bool) -> int:
     """Show, ask, write. The exit code: 0 done or nothing to do, 1 refused, 3 not agreed."""
-    console, harness = Console(highlight=False, soft_wrap=True), HARNESSES[name]
+    console, harness = Terminal(highlight=False, soft_wrap=True), HARNESSES[name]
     set_up, target, trouble = _set_up(harness, socket)
     shell = _shell(console) if shell_rc and name == "claude" else None
     if shell_rc and name != "claude":
@@ -82,7 +83,7 @@ def install(name: str, socket: Path | None, *, yes: bool, shell_rc: bool, workfl
 
 def uninstall(name: str, socket: Path | None, *, yes: bool) -> int:
     """Take everything of ours back. Exit codes as for `install`."""
-    console, harness = Console(highlight=False, soft_wrap=True), HARNESSES[name]
+    console, harness = Terminal(highlight=False, soft_wrap=True), HARNESSES[name]
     set_up, _, _ = _set_up(harness, socket)
     try:
         plan = set_up.uninstall()
@@ -96,7 +97,7 @@ def uninstall(name: str, socket: Path | None, *, yes: bool) -> int:
 
 def status(socket: Path | None) -> int:
     """One line for each harness."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     place = socket_or_default(socket)
     target, trouble = asyncio.run(find_target(own_command(), place))
     console.print(

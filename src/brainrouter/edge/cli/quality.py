@@ -16,6 +16,7 @@ from brainrouter.adapters.eval_set import outcomes, shipped_turns
 from brainrouter.adapters.heads_file import load_curve, load_heads
 from brainrouter.adapters.history import Past, past
 from brainrouter.config import ConfigError, load
+from brainrouter.edge.cli.terminal import Terminal
 from brainrouter.flows.calibrate import (
     ENOUGH,
     ENOUGH_OUTCOMES,
@@ -205,7 +206,7 @@ def _history() -> list[Past]:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
+    return Terminal(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
 
 
 def _fail(message: str) -> int:

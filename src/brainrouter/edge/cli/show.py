@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from brainrouter import __version__
 from brainrouter.adapters.listen import Listening
 from brainrouter.config import Loaded
+from brainrouter.edge.cli.terminal import Terminal
 from brainrouter.wire.event import RoutingEvent
 from brainrouter.wiring import Daemon
 
@@ -61,7 +62,7 @@ class Show:
         self._daemon = daemon
         self._listening = listening
         self._loaded = loaded
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Terminal(highlight=False, soft_wrap=True)
         self._bar = _Bar(self._console)
         self._said: dict[str, str] = {}
 

@@ -1,0 +1,16 @@
+"""Text of others made safe to look at: what moves a cursor, hides or turns words is shown by its number. Pure."""
+
+from __future__ import annotations
+
+_KEPT = "\n\t"
+
+
+def plain(text: str) -> str:
+    """`text` without control characters, escape sequences and marks of direction; lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in _KEPT else _shown(ord(char)) for char in text)
+
+
+def _shown(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
