@@ -1,9 +1,14 @@
 # shellcheck shell=bash
 # Downloads that go on where they stopped, and are checked against what their publisher says of them.
 
-# fetch URL FILE
+# fetch URL FILE: three tries, each from where the one before stopped.
 fetch() {
-    curl --fail --location --silent --show-error --retry 3 --connect-timeout 20 --continue-at - --output "$2" "$1"
+    local try
+    for try in 1 2 3; do
+        ((try == 1)) || sleep 1
+        ! curl --fail --location --silent --show-error --connect-timeout 20 --continue-at - --output "$2" "$1" || return 0
+    done
+    return 1
 }
 
 # fetch_text URL: something small.

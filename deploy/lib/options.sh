@@ -102,8 +102,8 @@ engine_here() {
     fi
 }
 
-# scratch: a folder that goes when the shell ends, in $scratch.
+# scratch: a folder that goes when the shell ends, in $scratch. Call it in a subshell, whose end is near.
 scratch() {
     scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"; told_at_exit' EXIT
+    trap 'rm -rf "$scratch"' EXIT
 }

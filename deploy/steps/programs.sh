@@ -13,9 +13,9 @@ bun_title() {
     echo "bun in /usr/local/bin, checked against its publisher's list"
 }
 bun_done() {
-    command -v bun >/dev/null
+    command -v bun >/dev/null && command -v bunx >/dev/null
 }
-bun_do() {
+bun_do() (
     local asset sum
     asset=$(bun_asset)
     scratch
@@ -27,7 +27,7 @@ bun_do() {
     "$scratch/bun" --version >/dev/null || fail "the bun of $bun_url does not run here."
     file_put ours /usr/local/bin/bun 0755 root:root cat "$scratch/bun"
     link_put /usr/local/bin/bunx bun
-}
+)
 
 omp_title() {
     # shellcheck disable=SC2046 # one line

@@ -151,8 +151,9 @@ def test_a_download_is_checked_against_what_its_publisher_says(tmp_path: Path):
         url = f"http://127.0.0.1:{publisher.port}/models/{MODEL_NAME}"
         said = bash(f"published_sum {url}", tmp_path)
         assert said.stdout == hashlib.sha256(MODEL).hexdigest()
-        publisher.break_after = 1_000_000
+        publisher.breaks = [1_000_000] * 4
         assert bash(f"fetch {url} model", tmp_path).returncode != 0
+        assert (tmp_path / "model").stat().st_size == 3_000_000
         assert bash(f"fetch {url} model; check_sum model {said.stdout} publisher", tmp_path).returncode == 0
         assert (tmp_path / "model").read_bytes() == MODEL
         wrong = bash(f"check_sum model {'0' * 64} publisher", tmp_path)

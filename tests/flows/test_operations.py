@@ -214,6 +214,21 @@ def test_images_are_pulled_and_what_runs_them_is_made_anew(house: House, tmp_pat
     ]
 
 
+def test_a_unit_around_a_compose_file_is_upgraded_by_compose(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "swap"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text("services: {llama-swap: {}}\n", encoding="utf-8")
+    house.ops["llama_swap_dir"] = str(folder)
+    line = "{ path=/usr/bin/docker ; argv[]=/usr/bin/docker compose up --remove-orphans ; }"
+    house.services.save(user_units={"llama-swap.service": {"ExecStart": line}})
+    assert house.act("upgrade", "llama-swap")["state"] == "done"
+    compose = ["docker", "compose", "--project-directory", str(folder)]
+    assert house.services.changes() == [
+        [*compose, "pull", "llama-swap"],
+        [*compose, "up", "-d", "llama-swap"],
+    ]
+
+
 def test_llama_swap_is_replaced_by_the_checked_program_of_the_release(house: House) -> None:
     found = house.act("upgrade", "llama-swap")
     assert found["state"] == "done", found

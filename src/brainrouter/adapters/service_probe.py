@@ -61,7 +61,8 @@ class ServiceProbe:
         image = _SWAP_IMAGE.search(line)
         if image is not None:
             return Found("container", restart.allowed, image=image.group(), why_not=restart.why_not)
-        return self._binary(line)
+        composed = await self._compose("llama-swap")  # a unit around a compose file, as install.sh makes it
+        return self._binary(line) if composed.kind == "none" else composed
 
     async def image_of(self, service: str) -> dict[str, Any] | None:
         """The image that a compose service's container was made from, with the name it was asked for by."""

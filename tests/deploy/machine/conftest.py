@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +66,8 @@ def layers(transcript: Transcript, options: str) -> list[Path]:
             )
             machine.off()
             kept.mkdir(parents=True, exist_ok=True)
-            machine.upper.rename(kept / "layer")
+            shutil.rmtree(kept / "layer", ignore_errors=True)
+            subprocess.run(["cp", "-a", str(machine.upper), str(kept / "layer")], check=True)
         before.write_text(dry, encoding="utf-8")
         after.write_text(did, encoding="utf-8")
     transcript.chapter("A bare machine: what would be done, and the packages")
@@ -73,10 +76,17 @@ def layers(transcript: Transcript, options: str) -> list[Path]:
     return [kept / "layer", base()]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(layers: list[Path]) -> Iterator[Machine]:
     """The machine of the story: installed, used, restarted, cleaned."""
     with Machine("shared", layers) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def interrupted(layers: list[Path]) -> Iterator[Machine]:
+    """A second machine, on which nothing goes well."""
+    with Machine("interrupted", layers) as machine:
         yield machine
 
 

@@ -39,7 +39,7 @@ ENV = {
 ENGINE_ROOM = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 # The machine's own life: what runs there writes these, whether anything was installed or not.
 LIFE = (
-    "dev", "proc", "sys", "run", "tmp", "checkout", "var/log", "var/tmp", "var/lib/docker", "var/lib/containerd",
+    "dev", "proc", "sys", "run", "tmp", "checkout", "var/log", "var/tmp", "var/lib/docker", "var/lib/containerd", "var/lib/cni",
     "var/cache", "var/lib/apt", "var/lib/dpkg", "var/lib/private", "var/lib/systemd/catalog",
     "var/lib/systemd/random-seed", "var/lib/systemd/timers", "var/lib/systemd/timesync", "var/lib/systemd/coredump",
     "var/lib/systemd/deb-systemd-helper-enabled", "etc/machine-id", "etc/.updated", "var/.updated", "etc/docker/key.json",
@@ -69,6 +69,11 @@ class Machine:
     def on(self) -> None:
         """Power on, with an empty overlay."""
         self._forget()
+        self.place.mkdir(parents=True)
+        # In memory: hundreds of thousands of small files come and go.
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=12g,mode=755", "tmpfs", str(self.place)], check=True
+        )
         for folder in (self.root, self.upper, self.place / "work", self.docker):
             folder.mkdir(parents=True)
         lower = ":".join(str(layer) for layer in self.layers)
@@ -227,8 +232,9 @@ class Machine:
             time.sleep(0.1)
 
     def _forget(self) -> None:
-        if os.path.ismount(self.root):
-            subprocess.run(["umount", str(self.root)], check=True)
+        for mounted in (self.root, self.place):
+            if os.path.ismount(mounted):
+                subprocess.run(["umount", str(mounted)], check=True)
         shutil.rmtree(self.place, ignore_errors=True)
 
 

@@ -51,13 +51,13 @@ def bun_release() -> bytes:
 
 
 class Publisher:
-    """`with Publisher() as it`: `it.port`; `it.break_after` cuts a download of the model off once, after so many bytes."""
+    """`with Publisher() as it`: `it.port`; `it.breaks`: after how many bytes the next downloads of the model are cut off."""
 
     def __init__(self, bun: bytes = b"") -> None:
         self.files = {"/bun/bun-linux-x64.zip": bun, f"/models/{MODEL_NAME}": MODEL}
         sums = f"{hashlib.sha256(bun).hexdigest()}  bun-linux-x64.zip\n{'0' * 64}  bun-darwin-x64.zip\n"
         self.files["/bun/SHASUMS256.txt"] = sums.encode()
-        self.break_after: int | None = None
+        self.breaks: list[int] = []
         self.asked: list[tuple[str, str, str]] = []
 
     def __enter__(self) -> Publisher:
@@ -111,12 +111,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(416, b"")
             return
         headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
-        cut, self.publisher.break_after = self.publisher.break_after, None
-        if cut is None or not path.startswith("/models/"):
-            self.publisher.break_after = cut
-            self._send(206 if start else 200, data[start:], headers)
-        else:
-            self._send(206 if start else 200, data[start:], headers, cut)
+        cut = (
+            self.publisher.breaks.pop(0)
+            if self.publisher.breaks and headers and self.command == "GET"
+            else None
+        )
+        self._send(206 if start else 200, data[start:], headers, cut)
 
     def _send(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None
