@@ -40,11 +40,11 @@ def test_interrupted_at_every_step_it_comes_to_the_same(
         interrupted.ok(f"bash /checkout/install.sh {options} --only {step}")
         table.append(f"{step:15}{' '.join(stops):45}done")
     assert interrupted.run(f"bash /checkout/install.sh {options} --check").code == 0
-    now = straight_state(interrupted)
+    now, then = straight_state(interrupted), straight.state
     different = {
-        path: (straight.state.get(path, "absent"), now.get(path, "absent"))
-        for path in straight.state.keys() | now.keys()
-        if straight.state.get(path) != now.get(path)
+        path: (then.get(path, "absent"), now.get(path, "absent"))
+        for path in then.keys() | now.keys()
+        if then.get(path) != now.get(path)
     }
     assert different == {}
     transcript.chapter(
