@@ -154,10 +154,10 @@ class Client(asyncio.Protocol):
             if self.end and self.buffer.endswith(b"0\r\n\r\n"):
                 self._finish(now, whole=self.end in self.buffer and self.first > 0)
         elif self._is_whole():
-            packed = (
-                b"\ncontent-encoding:" in self.buffer[:1000].lower()
-            )  # its length is all that is looked at
-            self._finish(now, whole=packed or b'"finish_reason"' in self.buffer)
+            head = self.buffer[: self.buffer.find(b"\r\n\r\n")].lower()
+            # Of a packed answer only the length is looked at.
+            whole = b'"finish_reason"' in self.buffer or b"\ncontent-encoding:" in head
+            self._finish(now, whole=whole)
 
     def _is_whole(self) -> bool:
         end = self.buffer.find(b"\r\n\r\n")

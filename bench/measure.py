@@ -88,9 +88,7 @@ def once(target: Target, scenario: Scenario, upstream_port: int, share: float = 
 
 def _whole(target: Target, scenario: Scenario, sample: load.Sample) -> None:
     if sample.errors:
-        raise Failed(
-            f"{target.name}, {scenario.name}: {len(sample.errors)} failed, first: {sample.errors[0]}"
-        )
+        raise Failed(f"{target.name} failed: {sample.errors[0][:200]}")
 
 
 def _requests(target: Target, scenario: Scenario, url: str) -> list[bytes]:
