@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import Answer, Stage
+from tests.daemon import Answer, Stage, eventually
 from tests.policy.deferred import TOOLS
 from tests.sim.scripts import Script, answer, calls, cut_after, reset, status
 
@@ -175,6 +175,18 @@ def test_a_round_that_fails_before_anything_was_said_is_an_error_of_its_own(
     reply = asked(stage, "messages", "fails at once", stream=True)
     assert reply.status >= 400
     assert reply.json()["type"] == "error"
+
+
+def test_a_client_that_leaves_while_a_search_is_answered_has_left_in_the_middle(stage: Stage) -> None:
+    stage.llama_swap.queue(calls(FIND, text="I look.", gap_s=0.02), answer("too late", gate="held"))
+    with stage.daemon.open_stream("local", "leaves between", tools=TOOLS) as connection:
+        read = b""
+        while b"looking for a tool" not in read:
+            read += connection.recv(4096)
+        eventually(lambda: len(bodies(stage, "leaves between")) == 2)
+    event = stage.daemon.event("leaves between")
+    assert (event["status"], event["error"]) == (499, "the client left")
+    stage.llama_swap.release("held")
 
 
 @every_way

@@ -16,6 +16,7 @@ from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.turn import lean_turn
 from brainrouter.wire.token_estimate import text_tokens
 from tests.policy.deferred import EVERYDAY, RARE, TEXT, TOOLS, made, tool
+from tests.policy.lean_sessions import KNOWN, PROSE
 
 NAMES = [one["function"]["name"] for one in TOOLS]
 
@@ -188,6 +189,15 @@ def test_a_lean_turn_speaks_of_no_tool_that_waits_as_if_it_were_there() -> None:
     assert turn.saving.after < turn.saving.before / 2
     assert turn.saving.note == "8 tools wait to be asked for"
     assert offer(json.dumps(EVERYDAY).encode(), 2).deferral is None
+
+
+def test_the_lean_prompt_says_how_the_others_are_reached() -> None:
+    talk = [{"role": "system", "content": PROSE}, {"role": "user", "content": "hi"}]
+    heads = [
+        lean_turn(talk, offer(json.dumps(TOOLS).encode(), level), known=KNOWN).messages[0]["content"]
+        for level in (1, 2)
+    ]
+    assert ["`find_tools` shows" in head for head in heads] == [False, True]
 
 
 def test_what_a_search_found_is_not_left_out_where_the_window_is_full() -> None:

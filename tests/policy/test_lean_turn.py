@@ -50,12 +50,13 @@ def test_the_checklist_is_kept_and_the_prose_is_gone(harness: str) -> None:
     assert turn.saving.after < turn.saving.before * 0.5
 
 
+@pytest.mark.parametrize("slimming", [0, 1, 2])
 @every_harness
-def test_fifty_turns_have_one_prefix(harness: str) -> None:
+def test_fifty_turns_have_one_prefix(harness: str, slimming: int) -> None:
     session = Session(harness)
     before: list[bytes] = []
     for number in range(50):
-        now = sent(session.turn(number))
+        now = sent(session.turn(number, slimming=slimming))
         assert now[: len(before)] == before
         before = now
 

@@ -131,11 +131,7 @@ class RoundsStream:
         self._out = out
         self._left = left
         self._told = told
-
-    @property
-    def watch(self) -> StreamWatch:
-        """What the model's present answer said of itself."""
-        return self._live.watch
+        self.watch = live.watch  # what the model's present answer said of itself
 
     async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
@@ -154,9 +150,11 @@ class RoundsStream:
 
     async def _ask_again(self) -> None:
         self._live.close()
+        self.watch = StreamWatch("chat", local=True)  # whoever leaves now leaves in the middle
         self._left -= 1
         self._out = self._told.again(self._out, last=self._left == 0)
         self._live = await self._upstream.stream(self._out, self._told)
+        self.watch = self._live.watch
 
     @property
     def mended(self) -> str:

@@ -54,6 +54,11 @@ class Deferral:
     find: str
     call: str
 
+    @property
+    def rule(self) -> str:
+        """What the lean prompt says of our tools."""
+        return f"- `{self.find}` shows tools that are not listed here; `{self.call}` calls one of them."
+
     def settled(self, call: Call) -> Call | str:
         """The harness' own call behind a model's call, or the text that answers one of ours."""
         if call.name == self.find:

@@ -39,14 +39,14 @@ How to answer
 """
 
 
-def lean_prompt(tools: Sequence[Tool], override: str | None = None) -> str:
-    """The user's own prompt (`override`) as it is, or ours with a rule for each kind of tool among `tools`.
+def lean_prompt(tools: Sequence[Tool], override: str | None = None, rule: str = "") -> str:
+    """The user's own prompt (`override`) as it is, or ours with a rule for each kind of tool among `tools`, and `rule`.
 
     The rules name the tools as they are offered here, since every harness calls them otherwise.
     """
     if override:
         return override.strip()
-    rules = [rule for kind in _KINDS if (rule := kind(tools))]
+    rules = [said for said in (*(kind(tools) for kind in _KINDS), rule) if said]
     return LEAN_PROMPT.strip() + ("\n\nThe tools here\n" + "\n".join(rules) if rules else "")
 
 

@@ -17,7 +17,6 @@ from brainrouter.policy.lean.offer import NOTHING, Offer
 from brainrouter.policy.lean.prompt import lean_prompt
 from brainrouter.policy.lean.prune import prune
 from brainrouter.policy.lean.stable import steady
-from brainrouter.policy.lean.tools import Tool
 from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.token_estimate import text_tokens
 
@@ -84,7 +83,7 @@ def lean_turn(
     opening = _MEMO.get(
         (raw, offered.encoded, override, unknown_too, known),
         len(raw),
-        lambda: _opening(messages[:first], offered.tools or [], override, known, unknown_too=unknown_too),
+        lambda: _opening(messages[:first], _own_prompt(offered, override), known, unknown_too=unknown_too),
     )
     later = [new for message in messages[first:] if (new := changed(message, steady)) is not None]
     if opening.replaced:
@@ -103,19 +102,16 @@ def lean_turn(
     return LeanTurn(made, offered, saving)
 
 
-def _opening(
-    messages: list[Message],
-    tools: list[Tool],
-    override: str | None,
-    known: frozenset[bytes],
-    *,
-    unknown_too: bool,
-) -> _Opening:
+def _own_prompt(offered: Offer, override: str | None) -> str:
+    return lean_prompt(offered.tools or [], override, offered.deferral.rule if offered.deferral else "")
+
+
+def _opening(messages: list[Message], own: str, known: frozenset[bytes], *, unknown_too: bool) -> _Opening:
     held = [new for message in messages if (new := changed(message, steady)) is not None]
-    leaner, note = _replaced(held, tools, override, known)
+    leaner, note = _replaced(held, own, known)
     replaced = leaner is not held
     if not replaced and unknown_too and not note:
-        leaner, note = _replaced_unknown(held, tools, override)
+        leaner, note = _replaced_unknown(held, own)
     before, after = (text_tokens(msgspec.json.encode(one)) for one in (messages, leaner))
     return _Opening(leaner, replaced, note, before, after)
 
@@ -124,10 +120,8 @@ def _same(some: list[Message], others: list[Message]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def _replaced(
-    messages: list[Message], tools: list[Tool], override: str | None, known: frozenset[bytes]
-) -> tuple[list[Message], str]:
-    """An opening with the lean prompt in place of the harness' own; as it is, and why, where that is not safe."""
+def _replaced(messages: list[Message], own: str, known: frozenset[bytes]) -> tuple[list[Message], str]:
+    """An opening with our `own` prompt in place of the harness' own; as it is, and why, where that is not safe."""
     texts = [text for message in messages for text in harness_texts(message)]
     if sum(prune(text, known).own for text in texts) < HEAVY_CHARS:
         return messages, ""
@@ -135,22 +129,20 @@ def _replaced(
     kept = [prune(text_of(message.get("content")), known).text for message in messages[:head]]
     system: Message = {
         "role": "system",
-        "content": "\n\n".join([lean_prompt(tools, override), *filter(str.strip, kept)]),
+        "content": "\n\n".join([own, *filter(str.strip, kept)]),
     }
     opening = [system, *_pruned(messages[head:], known)]
     gone = lost(texts, "\n".join(text_of(message.get("content")) for message in opening))
     return (messages, f"prompt left whole: {gone}") if gone else (opening, "")
 
 
-def _replaced_unknown(
-    messages: list[Message], tools: list[Tool], override: str | None
-) -> tuple[list[Message], str]:
+def _replaced_unknown(messages: list[Message], own: str) -> tuple[list[Message], str]:
     head = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))
     texts = [text_of(message.get("content")) for message in messages[:head]]
     if sum(map(len, texts)) < HEAVY_UNKNOWN_CHARS:
         return messages, ""
     kept = [text[start:end] for text in texts for start, end in zones(text)]
-    content = "\n\n".join([lean_prompt(tools, override), *kept])
+    content = "\n\n".join([own, *kept])
     gone = lost(texts, content)
     if gone:
         return messages, f"prompt left whole: {gone}"
