@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import Daemon, eventually
+from tests.daemon import Daemon
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.client_rows import leave
-from tests.faults.rig import TEXT, pid_of, posts, quiet
+from tests.faults.rig import TEXT, eventually, pid_of, posts, quiet
 from tests.faults.ways import WAYS, Heard, Way
 from tests.model_cache import shared_model
 from tests.sim.handle import ROOT, SimLlamaSwap, SimManifest

@@ -10,14 +10,16 @@ import struct
 import threading
 import time
 
-from tests.daemon import Daemon, Stage, eventually
+from tests.daemon import Daemon, Stage
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.crowd import Crowd
 from tests.faults.rig import (
+    PATIENCE_S,
     SIDES,
     TEXT,
     Case,
     cases,
+    eventually,
     forget_peak,
     grown_mb,
     median_ms,
@@ -61,7 +63,7 @@ def left(stage: Stage, case: Case, how: str, script: Script, mark: bytes) -> flo
         assert data, got
         got += data
     when = leave(client, how)
-    (entry,) = sim.wait_closed_early(1)
+    (entry,) = sim.wait_closed_early(1, PATIENCE_S)
     event = stage.daemon.event(text)
     assert (event["status"], event["fallback"]) == (499, None), f"{way} {side}: {event}"
     return entry["closed_early"] - when

@@ -16,11 +16,21 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from tests.daemon import Daemon, Stage, eventually
+from tests.daemon import Daemon, Stage
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.client_rows import leave
 from tests.faults.crowd import Crowd
-from tests.faults.rig import TEXT, honest, metrics, open_files, pid_of, quiet, resident_kb, short_tempered
+from tests.faults.rig import (
+    TEXT,
+    eventually,
+    honest,
+    metrics,
+    open_files,
+    pid_of,
+    quiet,
+    resident_kb,
+    short_tempered,
+)
 from tests.faults.system_rows import alone, serves
 from tests.faults.ways import STREAMS, WAYS, Heard, Way, unique
 from tests.sim.scripts import Script, answer, cut_after, reset, status
@@ -42,7 +52,7 @@ def taken_places(trial: Trial) -> None:
                 rival.log_file = daemon.home / f"rival-{id(rival)}.log"
                 rival.spawn()
             for rival in rivals:
-                assert rival.wait() == 1
+                assert rival.wait(60) == 1
                 assert str(pid_of(daemon)) in rival.log()
             trial.tried(2)
         serves(trial, daemon)
@@ -66,20 +76,20 @@ def taken_places(trial: Trial) -> None:
             else:
                 daemon.socket_path.write_text("precious", encoding="ascii")
             daemon.spawn()
-            assert daemon.wait() == 1
+            assert daemon.wait(60) == 1
             assert "no socket" in daemon.log()
             assert target.read_text(encoding="ascii") == "precious"
             assert daemon.socket_path.is_dir() or daemon.socket_path.read_text(encoding="ascii") == "precious"
             trial.tried()
     with alone(socket_path=Path("/tmp") / ("x" * 110)) as (daemon, _):
         daemon.spawn()
-        assert daemon.wait() == 1
+        assert daemon.wait(60) == 1
         assert "longer than" in daemon.log()
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
         with alone(arguments=("--tcp-addr", f"127.0.0.1:{port}")) as (daemon, _):
             daemon.spawn()
-            assert daemon.wait() == 1
+            assert daemon.wait(60) == 1
             assert "in use" in daemon.log()
     trial.tried(2)
 
@@ -132,7 +142,7 @@ def drained(trial: Trial) -> None:
                 assert stage.daemon.child is not None
                 started = time.monotonic()
                 stage.daemon.child.send_signal(signal.SIGTERM)
-                assert stage.daemon.wait(15.0) == 0
+                assert stage.daemon.wait(30.0) == 0
                 took = time.monotonic() - started
                 for one in asking:
                     one.join()
@@ -388,7 +398,7 @@ def _odd_line(chance: random.Random) -> bytes:
 
 
 ROWS = (
-    Row("S7", "a second daemon, races, stale sockets, a file, folder or link in the way, a long path, a port taken", "one lives; the others say why and exit 1; what is not ours is not touched", "long", taken_places, 600),
+    Row("S7", "a second daemon, races, stale sockets, a file, folder or link in the way, a long path, a port taken", "one lives; the others say why and exit 1; what is not ours is not touched", "long", taken_places, 900),
     Row("S8", "SIGTERM under 100 streams; a second SIGTERM", "what ends in time is whole, the rest does not look whole; exit 0; at once", "quick", drained, 180),
     Row("S9", "a long soak of every kind of ask and failure", "memory, descriptors and tasks flat", "long", soak, SOAK_S + 120),
     Row("S10", "stdout and stderr closed, broken, full", "it serves on", "quick", no_output, 120),

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import Daemon, eventually
+from tests.daemon import Daemon
 from tests.faults.catalogue import Promise, Row, Trial
-from tests.faults.rig import TEXT, cpu_s, open_files, patient, pid_of, quiet
+from tests.faults.rig import TEXT, cpu_s, eventually, open_files, patient, pid_of, quiet
 from tests.faults.ways import WAYS, unique
 from tests.repos import make_repo, write
 from tests.sim.handle import ROOT, SimLlamaSwap, SimManifest
@@ -71,7 +71,7 @@ def killed_while_writing(trial: Trial) -> None:
         daemon = Daemon(llama_swap=f"{model.url}/v1", home=home, config=config)
         stack.callback(daemon.close)
         daemon.start()
-        for turn in trial.runs(200, 2):
+        for turn in trial.runs(60, 2):
             callers = [
                 threading.Thread(target=_review, args=(daemon, f"t{turn}-{n}", acknowledged))
                 for n in range(4)
@@ -90,7 +90,7 @@ def killed_while_writing(trial: Trial) -> None:
         _all_there(trial, daemon, acknowledged)
         with contextlib.closing(sqlite3.connect(daemon.database)) as database:
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)
-    trial.figure("kills", len(trial.runs(200, 2)))
+    trial.figure("kills", len(trial.runs(60, 2)))
     trial.figure("acknowledged reviews", len(acknowledged))
 
 

@@ -8,13 +8,14 @@ import time
 from email.utils import formatdate
 from typing import Any
 
-from tests.daemon import Stage, eventually
+from tests.daemon import Stage
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.rig import (
     SIDES,
     TEXT,
     TOTAL_S,
     cases,
+    eventually,
     forget_peak,
     grown_mb,
     honest,

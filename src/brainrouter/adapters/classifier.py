@@ -196,6 +196,8 @@ class Classifier:
                 group.create_task(self._listen(child))
         finally:
             self._child = None
+            if self._state == "ready":
+                self._be("restarting", "the worker has ended")
             await end_group(child)
             self._disappoint()
         if self._hello.state != "ready" and self._hello.reason:
