@@ -26,6 +26,7 @@ settings.load_profile("house")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="run the whole catalogue of faults and attacks")
+    parser.addoption("--share", type=float, default=1.0, help="of its repetitions: 0.1 where time is short")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ row, as often as it says, and writes the table.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -61,17 +62,24 @@ class Trial:
     """What the function of a row is given. Whatever it opens by `use` is closed after the row."""
 
     def __init__(
-        self, outcome: Outcome, shared: dict[str, Any], shelf: contextlib.ExitStack, *, whole: bool
+        self,
+        outcome: Outcome,
+        shared: dict[str, Any],
+        shelf: contextlib.ExitStack,
+        *,
+        whole: bool,
+        share: float,
     ) -> None:
         self.whole = whole
+        self._share = share
         self._outcome = outcome
         self._shared = shared
         self._shelf = shelf
         self._own = contextlib.ExitStack()
 
     def runs(self, whole: int, quick: int = 1) -> range:
-        """How often to do it: `whole` times in `make faults`."""
-        return range(whole if self.whole else quick)
+        """How often to do it: `whole` times in `make faults`, or the share of them that was asked for."""
+        return range(max(quick, math.ceil(whole * self._share)) if self.whole else quick)
 
     def some(self, things: Sequence[T], quick: int = 2) -> Sequence[T]:
         """All of them in `make faults`, else a few from all over."""
@@ -120,11 +128,11 @@ def _marks(row: Row) -> list[pytest.MarkDecorator]:
 
 @contextlib.contextmanager
 def trial_of(
-    row: Row, shared: dict[str, Any], shelf: contextlib.ExitStack, *, whole: bool
+    row: Row, shared: dict[str, Any], shelf: contextlib.ExitStack, *, whole: bool, share: float = 1.0
 ) -> Iterator[Trial]:
     """A trial of `row`, whose outcome goes into the table."""
     outcome = OUTCOMES[row.id] = Outcome(row)
-    trial = Trial(outcome, shared, shelf, whole=whole)
+    trial = Trial(outcome, shared, shelf, whole=whole, share=share)
     started = time.monotonic()
     try:
         yield trial

@@ -235,7 +235,7 @@ def crowds(trial: Trial) -> None:
     stage.manifest.script(answer(TEXT))
     WAYS[0].ask(stage.daemon, "cloud", "warm")
     files, before = open_files(pid), resident_kb(pid)
-    total = 10_000 if trial.whole else 120
+    total = len(trial.runs(10_000, 120))
     heard = asyncio.run(Crowd(stage.daemon.port).requests(total, 64, WAYS))
     assert len(heard) == total
     assert all(one.complete and one.text == TEXT for one in heard)

@@ -24,5 +24,6 @@ def shelf() -> Iterator[Shelf]:
 def trial(row: Row, shelf: Shelf, request: pytest.FixtureRequest) -> Iterator[Trial]:
     """The trial of the test's `row`."""
     shared, stack = shelf
-    with trial_of(row, shared, stack, whole=bool(request.config.getoption("--whole"))) as made:
+    whole, share = request.config.getoption("--whole"), request.config.getoption("--share")
+    with trial_of(row, shared, stack, whole=bool(whole), share=float(share or 1)) as made:
         yield made

@@ -43,14 +43,12 @@ def keep() -> None:
 
 
 def write() -> None:
-    """Write the page, if every row was run."""
-    rows = [
-        json.loads(file.read_text(encoding="utf-8"))
-        for name in wanted()
-        if (file := KEPT / f"{name}.json").exists()
-    ]
-    if len(rows) == len(wanted()):
-        PAGE.write_text(page(rows), encoding="utf-8")
+    """Write the page, if every row has had a whole run here."""
+    files = [KEPT / f"{name}.json" for name in wanted()]
+    if all(file.exists() for file in files):
+        PAGE.write_text(
+            page([json.loads(file.read_text(encoding="utf-8")) for file in files]), encoding="utf-8"
+        )
 
 
 def text() -> str:

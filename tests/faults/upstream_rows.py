@@ -202,7 +202,7 @@ def sliced(trial: Trial) -> None:
             bytewise = way.ask(stage.daemon, side, "byte by byte")
             assert bytewise.text == SIX_LANGUAGES, f"{way} {side}"
             assert side == "local" or bytewise.body == raw
-            points = range(1, len(raw)) if trial.whole else chance.sample(range(1, len(raw)), 8)
+            points = chance.sample(range(1, len(raw)), len(trial.runs(len(raw) - 1, 8)))
             sim.queue(*(sse(raw, split_at=[at], slice_gap_s=0.001) for at in points))
             for at in points:
                 heard = way.ask(stage.daemon, side, "split")
