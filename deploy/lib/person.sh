@@ -123,6 +123,9 @@ start_do() {
     local tries
     make_folder "$HOME/.local/state"
     make_folder "$HOME/.cache"
+    make_folder "$HOME/.local/share"
+    # podman lays its storage out when the daemon asks it for a toolbox for the first time.
+    [[ -d $HOME/.local/share/containers ]] || remember podman "$HOME/.local/share/containers"
     # The person's service manager comes up a moment after linger was switched on.
     for ((tries = 0; tries < 100; tries++)); do
         [[ ! -S $XDG_RUNTIME_DIR/systemd/private ]] || break

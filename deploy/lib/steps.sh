@@ -67,7 +67,7 @@ told_at_exit() {
 }
 trap told_at_exit EXIT
 
-# step_option NAME VALUE: the options that every script here takes; prints how many words it took.
+# step_option NAME VALUE: the options that every script here takes; false for another one.
 step_option() {
     case $1 in
     --dry-run) mode=dry-run ;;

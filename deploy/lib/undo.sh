@@ -85,3 +85,13 @@ undo_omp() {
 undo_toolbox() {
     ! command -v toolbox >/dev/null || toolbox rm --force "$1" 2>/dev/null || true
 }
+
+# podman's storage, where nobody has put anything into it since.
+undo_podman() {
+    local kind
+    command -v podman >/dev/null || return 0
+    for kind in container image volume; do
+        [[ -z $(podman "$kind" ls --quiet 2>/dev/null) ]] || return 0
+    done
+    rm -rf "$1"
+}

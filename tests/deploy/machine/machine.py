@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -164,12 +165,13 @@ class Machine:
         assert done.code == 0, f"{command}: exit code {done.code}\n{done.output[-4000:]}"
         return done.output
 
-    def state(self) -> dict[str, str]:
+    def state(self, less: re.Pattern[str] | None = None) -> dict[str, str]:
         """Every path that the overlay holds, with all that is to be said of it: kind, mode, owner, content."""
         found: dict[str, str] = {}
         for path in self._touched():
             relative = path.relative_to(self.upper).as_posix()
-            found[relative] = described(self.root / relative)
+            if less is None or not less.match(relative):
+                found[relative] = described(self.root / relative)
         return found
 
     def changed(self) -> dict[str, tuple[str, str]]:

@@ -39,9 +39,7 @@ class Straight:
 def straight_state(machine: Machine) -> dict[str, str]:
     """Path -> description, comparable between machines."""
     found: dict[str, str] = {}
-    for path, said in machine.state().items():
-        if RUNNING.match(path):
-            continue
+    for path, said in machine.state(less=RUNNING).items():
         if OWN_CONTENT.match(path):
             said = said.rsplit(" ", 1)[0]
         found[KEY.sub("lib/brainrouter/KEY", path)] = KEY.sub("lib/brainrouter/KEY", said)

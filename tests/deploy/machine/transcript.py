@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.deploy.machine.bare import ROOT
+from tests.deploy.machine.bare import CACHE, ROOT
 
 PAGE = ROOT / "docs" / "deploy-transcript.md"
 HEAD = """# What the scripts did on a machine
@@ -19,7 +19,7 @@ server on the loopback, with the real bun in it), and the model (6 MB of noise).
 
 
 class Transcript:
-    """`chapter` and `said` in the order of the tests; `write` when all went well."""
+    """`chapter` and `said` in the order of the tests; `write` when all went well. Until then: .cache/deploy."""
 
     def __init__(self, system: str) -> None:
         self._parts = [HEAD.format(system=system)]
@@ -29,6 +29,7 @@ class Transcript:
 
     def said(self, command: str, output: str) -> None:
         self._parts.append(f"\n```console\n# {command}\n{readable(output)}```\n")
+        (CACHE / PAGE.name).write_text("".join(self._parts), encoding="utf-8")
 
     def write(self) -> None:
         PAGE.write_text("".join(self._parts), encoding="utf-8")
