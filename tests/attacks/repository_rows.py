@@ -21,13 +21,13 @@ PROMPT_MAX = 250_000
 
 def running_code(trial: Trial) -> None:
     fort = fort_of(trial)
-    for _ in trial.runs(3):
+    for run in trial.runs(3):
         for vector in VECTORS:
             name = f"hostile-{vector.__name__}"
             repo = make_repo(fort.daemon.home / name / "repo", {"a.py": "one\n", "b.py": "two\n"})
             spring(vector, repo, str(fort.command))
             fort.marker.unlink(missing_ok=True)  # setting the trap may have sprung it
-            found = fort.review(name, repo)
+            found = fort.review(f"{name} {run}", repo)
             trial.hold(Promise.FOREIGN_CODE, not fort.marker.exists(), f"{vector.__name__}: {found}")
             seen = "+one and more" in prompts(fort)
             assert seen or vector in (lazy_ssh, lazy_uploadpack), found  # a missing blob is not fetched
