@@ -93,7 +93,11 @@ class Classifier:
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._owed[job.id] = (answer, started)
         assert child.stdin is not None
-        child.stdin.write(self._encode(job) + b"\n")  # QUEUE small lines at most: a pipe holds more
+        try:
+            child.stdin.write(self._encode(job) + b"\n")  # QUEUE small lines at most: a pipe holds more
+        except (OSError, RuntimeError):  # it is dying, and its end was not heard of yet
+            del self._owed[job.id]
+            raise Unsure("off: the worker has ended") from None
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + budget_s):
                 reply = await answer

@@ -112,6 +112,9 @@ class Relay:
         except asyncio.CancelledError:
             self._recorder.client_gone(running)
             raise
+        except Exception:
+            self._recorder.failed(running, Failure(kinds.INTERNAL, "internal error"))
+            raise
 
     async def _decided(self, ask: Ask, running: InFlight) -> tuple[Intent, Verdict]:
         """What was asked for, and what came of it."""

@@ -43,6 +43,7 @@ UPSTREAM_ERROR = Kind("upstream_error", falls_back=True, trips=True, status=502)
 UNFIT_ANSWER = Kind("unfit_answer", falls_back=True, trips=False, status=502)
 BREAKER_OPEN = Kind("breaker_open", falls_back=True, trips=False, status=503)
 BUSY = Kind("busy", falls_back=True, trips=False, status=503)
+INTERNAL = Kind("internal", falls_back=False, trips=False, status=500)  # a fault of ours
 
 
 class Failure(Exception):
