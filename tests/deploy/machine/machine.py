@@ -130,7 +130,7 @@ class Machine:
     def run(self, command: str, *, quiet: bool = False, user: str = "root", **env: str) -> Done:
         """A command line in a root shell there, or as somebody who logs in."""
         words = (
-            ["sh", "-c", f"cd / && {command}"]
+            ["bash", "-c", f"cd / && {command}"]
             if user == "root"
             else ["runuser", "--login", user, "-c", command]
         )

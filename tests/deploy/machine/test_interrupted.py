@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from tests.deploy.machine.bare import CACHE
+from tests.deploy.machine.bare import base
 from tests.deploy.machine.images import load_images
 from tests.deploy.machine.machine import Machine
 from tests.deploy.machine.straight import Straight, straight_state
@@ -59,7 +57,7 @@ def test_killed_while_pip_unpacks_it_goes_on(interrupted: Machine, options: str)
     interrupted.ok(f"rm -rf {lib}")
     interrupted.ok(
         f"setsid bash /checkout/install.sh {options} --only brainrouter >/tmp/killed.log 2>&1 & "
-        f"for try in $(seq 600); do ls -d {lib}/*/lib/python3*/site-packages/numpy >/dev/null 2>&1 && break; sleep 0.1; done; "
+        f"for try in $(seq 3000); do ls -d {lib}/*/lib/python3*/site-packages/numpy >/dev/null 2>&1 && break; sleep 0.1; done; "
         f"ls -d {lib}/*/lib/python3*/site-packages/numpy && kill -KILL -- -$!"
     )
     assert interrupted.run("brainrouter --version", quiet=True).code != 0
@@ -82,20 +80,15 @@ def test_taken_back_from_the_middle_of_an_installation_nothing_is_left(interrupt
 
 
 def test_apt_killed_in_the_middle_of_dpkg_is_resumed(options: str, transcript: Transcript):
-    from tests.deploy.machine.bare import base
-
     with Machine("apt", [base()]) as machine:
         said = machine.run(
             f"setsid bash /checkout/install.sh {options} --only packages >/tmp/killed.log 2>&1 & "
             "for try in $(seq 3000); do grep -q '^Unpacking git ' /tmp/killed.log && break; sleep 0.1; done; "
-            "kill -KILL -- -$!; pkill -KILL apt-get; pkill -KILL dpkg; grep -c '^Unpacking' /tmp/killed.log",
+            "kill -KILL -- -$!; for name in /proc/[0-9]*/comm; do case $(cat $name 2>/dev/null) in "
+            "apt-get | dpkg | dpkg-deb) kill -KILL ${name//[^0-9]/} ;; esac; done; sleep 1; dpkg --audit",
             quiet=True,
         )
-        until = time.monotonic() + 60
-        while machine.run("fuser /var/lib/dpkg/lock", quiet=True).code == 0:
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        assert machine.run("command -v docker", quiet=True).code != 0, said
+        assert "must be configured" in said.output or "only half" in said.output, said
         machine.ok(f"bash /checkout/install.sh {options} --only packages")
         machine.ok(
             "git --version && go version && docker --version && docker-compose version && toolbox --version"
@@ -104,4 +97,3 @@ def test_apt_killed_in_the_middle_of_dpkg_is_resumed(options: str, transcript: T
         "A machine whose apt was killed in the middle of dpkg",
         "The second run of `install.sh --only packages` finished what dpkg had begun, and the rest.",
     )
-    assert CACHE.is_dir()
