@@ -46,6 +46,7 @@ run_steps() {
 
 progress() {
     [[ $mode != check ]] || return 0
+    [[ $1 != skipped || -z $only ]] || return 0
     local sign
     case $1 in
     there) sign='  ok   ' ;;
