@@ -43,7 +43,7 @@ def readable(output: str) -> str:
     noise = re.compile(
         r"^(Get:|Hit:|Fetched|Reading|Building|Selecting|Preparing|Unpacking|Setting up|Processing|Created symlink|"
         r"\(Reading|debconf|Need to get|After this|Extracting|update-alternatives|Adding (group|user)|Creating |"
-        r"Updating certificates|\d+ added|Running hooks|done\.$|  [a-z0-9.+-]+( [a-z0-9.+-]+|$| \|)|The following|No schema|Could not execute systemctl|Done\.$|Suggested|Recommended|invoke-rc.d)"
+        r"Updating certificates|\d+ added|Running hooks|done\.$|  [a-z][a-z0-9.+-]*( [a-z0-9.+-]+|$| \|)|The following|No schema|Could not execute systemctl|Done\.$|Suggested|Recommended|invoke-rc.d)"
     )
     kept = [line.rstrip() for line in output.splitlines() if not noise.match(line)]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
