@@ -269,12 +269,13 @@ omp adds its MCP servers to the system prompt once they are up, after its first 
 
 Whole sessions before llama.cpp's own server with the embedded model (SmolLM2-135M, window 8,192), prompt and tools. The
 model's own chat template shows it no tools, so the server was given one that renders them as most models' do, at the head of
-the system prompt. (Since these sessions were served the prompt of level 2 has one line more, some 20 tokens.) *Read from cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. Times are
+the system prompt. (Since these sessions were served the prompt of level 2 has one line more, some 20 tokens.) *Read from
+cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. Times are
 those of one thread on a machine of 2 cores with much other work: compare them within a row only.
 
 {served}
 The prompts alone, as the embedded model's own template would show them, as sent and at level 1: three turns each, on the same
-busy machine, each side on a server of its own.
+busy machine.
 
 {alone}"""
 
