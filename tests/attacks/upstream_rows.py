@@ -18,7 +18,7 @@ from tests.sim.scripts import answer, redirect, status, wire
 ADDRESSES = [
     "file:///etc/passwd", "gopher://127.0.0.1:6379/_x", "ftp://127.0.0.1/", "unix:///run/docker.sock", "http://user:pw@127.0.0.1/v1",
     "http://127.0.0.1:99999/v1", "http://127.0.0.1/v1?x=y", "http://127.0.0.1/v1#x", "http://127.0.0.1/ /v1", "http://",
-    "http://127.0.0.1\\@evil.example/", "http://127.0.0.1/v1\\r\\nx: y", "javascript:alert(1)", "127.0.0.1:3001", "//evil.example/v1",
+    "http://127.0.0.1\\@evil.example/", "http://127.0.0.1/v1\r\nx: y", "javascript:alert(1)", "127.0.0.1:3001", "//evil.example/v1",
 ]  # fmt: skip
 NAMES = [
     "http://169.254.169.254/latest/meta-data", "../../../admin", "..%2f..%2fadmin", "?x=y", "#x", "x\r\nhost: evil.example",
@@ -50,9 +50,7 @@ def elsewhere(trial: Trial) -> None:
     fort = fort_of(trial)
     for address in ADDRESSES if trial.whole else ADDRESSES[:1]:
         for section in ("manifest", "llama_swap")[: 2 if trial.whole else 1]:
-            with contextlib.closing(
-                Daemon(config={section: {"base_url": address.encode().decode("unicode_escape")}})
-            ) as wrong:
+            with contextlib.closing(Daemon(config={section: {"base_url": address}})) as wrong:
                 assert wrong.spawn().wait(20) == 78, address
                 assert f"{section}.base_url" in wrong.log()
                 assert "pw@" not in wrong.log()
