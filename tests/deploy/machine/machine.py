@@ -41,10 +41,11 @@ ENGINE_ROOM = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_UNI
 # The machine's own life: what runs there writes these, whether anything was installed or not.
 LIFE = (
     "dev", "proc", "sys", "run", "tmp", "checkout", "var/log", "var/tmp", "var/lib/docker", "var/lib/containerd", "var/lib/cni",
-    "var/cache", "var/lib/apt", "var/lib/dpkg", "var/lib/private", "var/lib/systemd/catalog",
+    "var/cache", "var/backups", "var/lib/apt", "var/lib/dpkg", "var/lib/private", "var/lib/systemd/catalog",
     "var/lib/systemd/random-seed", "var/lib/systemd/timers", "var/lib/systemd/timesync", "var/lib/systemd/coredump",
     "var/lib/systemd/deb-systemd-helper-enabled", "etc/machine-id", "etc/.updated", "var/.updated", "etc/docker/key.json",
     "etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-", "etc/subuid-", "etc/subgid-", "host-ca.pem",
+    "etc/ssl/certs/ca-certificates.crt",
 )  # fmt: skip
 
 
@@ -81,6 +82,9 @@ class Machine:
         options = f"lowerdir={lower},upperdir={self.upper},workdir={self.place / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True)
         shutil.copy(CA_BUNDLE, self.root / "host-ca.pem")
+        # For what runs without our environment: the daemons of the people.
+        if (self.root / str(CA_BUNDLE).lstrip("/")).exists():
+            shutil.copy(CA_BUNDLE, self.root / str(CA_BUNDLE).lstrip("/"))
         self.boot()
 
     def boot(self) -> None:

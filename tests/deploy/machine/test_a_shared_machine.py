@@ -71,7 +71,7 @@ def test_the_classifier_works_inside_the_sandbox(shared: Machine):
         '| grep -q \'"state":"loading"\' || exit 0; sleep 1; done; exit 1'
     )
     health = json.loads(shared.ok("curl -s localhost:$(cat /run/user/1000/brainrouter.port)/health"))
-    assert health["classifier"]["state"] in ("ready", "off", "too slow"), health["classifier"]
+    assert "failed" not in health["classifier"]["detail"], health["classifier"]
 
 
 def test_manifest_and_llama_swap_answer_on_the_loopback_only(shared: Machine, transcript: Transcript):

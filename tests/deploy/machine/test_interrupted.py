@@ -91,7 +91,7 @@ def test_apt_killed_in_the_middle_of_dpkg_is_resumed(options: str, transcript: T
         assert "must be configured" in said.output or "only half" in said.output, said
         machine.ok(f"bash /checkout/install.sh {options} --only packages")
         machine.ok(
-            "git --version && go version && docker --version && docker-compose version && toolbox --version"
+            "git --version && go version && docker --version && docker-compose version && command -v toolbox"
         )
     transcript.chapter(
         "A machine whose apt was killed in the middle of dpkg",

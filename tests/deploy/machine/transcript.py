@@ -45,6 +45,7 @@ def readable(output: str) -> str:
         r"\(Reading|debconf|Need to get|After this|Extracting|update-alternatives|Adding (group|user)|Creating |"
         r"Updating certificates|\d+ added|Running hooks|done\.$|  [a-z][a-z0-9.+-]*( [a-z0-9.+-]+|$| \|)|The following|No schema|Could not execute systemctl|Done\.$|Suggested|Recommended|invoke-rc.d)"
     )
-    kept = [line.rstrip() for line in output.splitlines() if not noise.match(line)]
+    apt = "Reading package lists" in output
+    kept = [line.rstrip() for line in output.splitlines() if not (apt and noise.match(line))]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
     return f"{text}\n" if text else ""
