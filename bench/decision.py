@@ -273,15 +273,20 @@ def main() -> None:
         or Path(__file__).resolve().parent.parent / ".cache" / "models"
     )
     model = embedded_model(cache, lambda _label, _share: None)
+    print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} over the last minute")
     plain = asyncio.run(cascade(options.rounds))
-    asked = asyncio.run(with_model(model, max(1, options.rounds // 2)))
-    rows = [*plain, *asked, *ratio(model, max(1, options.rounds // 3))]
-    load = os.getloadavg()[0]
-    print(f"{len(os.sched_getaffinity(0))} cores, load {load:.1f} over the last minute")
-    show(rows)
+    show(plain)
     worst, spent = max(row.p95 for row in plain), max(row.cpu_p95 for row in plain)
-    print(f"cascade: p95 {worst:.2f} ms by the clock, {spent:.2f} by the CPU (bar {BARS_MS['cascade']:g})")
-    print(f"with the small model: p95 {asked[0].p95:.0f} ms (bar {BARS_MS['with the small model']:g})")
+    print(
+        f"cascade: p95 {worst:.2f} ms by the clock, {spent:.2f} by the CPU (bar {BARS_MS['cascade']:g})\n",
+        flush=True,
+    )
+    asked = asyncio.run(with_model(model, max(1, options.rounds // 2)))
+    show(asked)
+    print(f"bar {BARS_MS['with the small model']:g} ms\n", flush=True)
+    beside = ratio(model, max(1, options.rounds // 3))
+    show(beside)
+    rows = [*plain, *asked, *beside]
     if options.json:
         options.json.write_text(
             json.dumps([msgspec.to_builtins(row) for row in rows], indent=1), encoding="utf-8"

@@ -70,6 +70,23 @@ ROUTING = (
         "flows/project_rules",
         "brain/project_rules",
     ),
+    held(
+        "route.overruled",
+        "a person overrules the decision for a conversation from the dashboard",
+        "flows/conversation_route",
+    ),
+    held(
+        "route.mended",
+        "a tool call that a local model wrote as text becomes a call where that is beyond doubt",
+        "flows/mended_calls",
+        "wire/tool_text",
+    ),
+    held(
+        "route.window",
+        "the local window comes from capabilities, the command, or the running server",
+        "flows/windows",
+        "wire/llama_swap",
+    ),
     waiting("route.quality", "the aims for the quality of the decision are reached", "4", "brain/quality"),
 )
 
