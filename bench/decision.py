@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from brainrouter.adapters.classifier import Classifier
+from brainrouter.adapters.classifier import QUIET, Classifier
 from brainrouter.adapters.classifier_engine import LogitsEngine, tokens_of
 from brainrouter.adapters.classifier_judge import best_judge
 from brainrouter.adapters.eval_set import shipped_turns
@@ -42,7 +42,7 @@ from brainrouter.wire.responses import parse_responses
 AUTO = Intent("auto")
 DEADLINE_S = 0.2
 BARS_MS = {"cascade": 5.0, "with the small model": 200.0}
-COMPARED = 12  # of the comparison with the naive way
+COMPARED = 6  # of the comparison with the naive way
 ASKED = 60  # requests of the rows with the small model
 GENERATED = 8  # tokens at most, as a naive classifier lets itself have
 FILLER = "Follow the conventions of the repository. Never commit unless asked. Keep answers short and to the point. "
@@ -200,6 +200,7 @@ class Naive(LogitsEngine):
 
 def ratio(model: Path, rounds: int) -> list[Figures]:
     """One pass after the held prefix beside the naive way, on the same texts, in turns, in this process."""
+    os.environ.update(QUIET)  # as the worker has it; read when the library is loaded
     threads = max(1, min(2, len(os.sched_getaffinity(0))))
     engine = Naive(model, threads)
     judge, _ = best_judge(engine, math.inf, embedded=True)
