@@ -51,7 +51,7 @@ class Way:
         connection.sendall(self.raw(daemon, model, text, **fields))
         return connection
 
-    def ask(self, daemon: Daemon, model: str, text: str, patience_s: float = 20.0, **fields: Any) -> Heard:
+    def ask(self, daemon: Daemon, model: str, text: str, patience_s: float = 60.0, **fields: Any) -> Heard:
         """Ask, and read to the end, whatever that is."""
         with contextlib.closing(daemon.connect(timeout_s=patience_s)) as connection:
             started = time.monotonic()
