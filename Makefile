@@ -23,7 +23,7 @@ faults: ## everything that must be survived, for the whole of its time; writes d
 e2e: ## the tests in a real browser (installs Chromium by apt as root)
 	@exec sh scripts/e2e $(ARGS)
 
-deploy-test: ## install, use and remove the whole on machines of its own (root, apt; 10 minutes)
+deploy-test: ## install, use and remove the whole on machines of its own (root, apt; 20 minutes)
 	@exec sh scripts/deploy-test $(ARGS)
 
 check: ## style, types, layers, shell scripts; runs no tests
