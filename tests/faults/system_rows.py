@@ -78,7 +78,7 @@ def killed_while_writing(trial: Trial) -> None:
             ]
             for caller in callers:
                 caller.start()
-            callers[0].join(chance.random() * 0.8)
+            callers[0].join(chance.random() * 3.0)
             assert daemon.child is not None
             daemon.child.kill()
             daemon.child.wait()
@@ -87,6 +87,7 @@ def killed_while_writing(trial: Trial) -> None:
                 caller.join()
             daemon.start()
             trial.tried()
+        assert acknowledged, "nothing was ever acknowledged"
         _all_there(trial, daemon, acknowledged)
         with contextlib.closing(sqlite3.connect(daemon.database)) as database:
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)
