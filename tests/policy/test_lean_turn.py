@@ -145,3 +145,10 @@ def test_the_lean_prompt_is_about_five_hundred_tokens_and_warns_of_loops() -> No
     assert 350 < len(LEAN_PROMPT.split()) < 550
     assert "same call" in LEAN_PROMPT
     assert "circles" in LEAN_PROMPT
+
+
+def test_an_opening_longer_than_any_harness_writes_is_left_as_it_is() -> None:
+    messages = [{"role": "system", "content": "# Part\n" * 200_000}, {"role": "user", "content": "hi"}]
+    turn = lean_turn(messages, unknown_too=True)
+    assert turn.messages == messages
+    assert "so long" in turn.saving.note

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
@@ -59,11 +61,19 @@ class Link(Protocol):
 
 
 class SocketLink:
-    """One line, one JSON object."""
+    """One line, one JSON object.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    What is sent leaves by a descriptor of its own: a write that fails closes an asyncio transport at once, and what the
+    other side said before it left would be lost.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, outgoing: socket.socket
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._outgoing = outgoing
+        self._turn = asyncio.Lock()
         self._calls: dict[str, asyncio.Future[_Reply]] = {}
         self._count = 0
         self._lost = False
@@ -78,8 +88,7 @@ class SocketLink:
         answer = self._calls[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(CALL_S):
-                self._writer.write(msgspec.json.encode(line) + b"\n")
-                await self._writer.drain()
+                await self._send(msgspec.json.encode(line) + b"\n")
                 return _result(await answer)
         except OSError as error:
             if isinstance(error, TimeoutError):
@@ -103,6 +112,23 @@ class SocketLink:
                 if not answer.done():
                     answer.set_exception(LinkLost("signal-cli closed the connection"))
             self._writer.close()
+            self._hang_up()
+            async with self._turn:
+                self._outgoing.close()
+
+    async def _send(self, line: bytes) -> None:
+        async with self._turn:
+            if self._lost:
+                raise LinkLost("signal-cli closed the connection")
+            try:
+                await asyncio.get_running_loop().sock_sendall(self._outgoing, line)
+            except asyncio.CancelledError:
+                self._hang_up()  # half a line may have left: nothing can follow it
+                raise
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._outgoing.shutdown(socket.SHUT_RDWR)
 
     def _take(self, line: bytes, notify: Notify) -> None:
         try:
@@ -168,11 +194,17 @@ async def connect(address: str) -> Link:
     """A link to `address`: a path, or an http:// URL. Raises LinkLost."""
     if address.startswith(("http://", "https://")):
         return HttpLink(address)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
     try:
-        reader, writer = await asyncio.open_unix_connection(address)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        outgoing = connection.dup()
+        outgoing.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
     except OSError as error:
+        connection.close()
         raise LinkLost(f"signal-cli does not answer at {address}: {error.strerror or error}") from error
-    return SocketLink(reader, writer)
+    return SocketLink(reader, writer, outgoing)
 
 
 def _result(reply: _Reply) -> Any:

@@ -21,6 +21,9 @@ from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.token_estimate import text_tokens
 
 HEAVY_CHARS = 3_000  # of known prose, from which our own text in its place is a gain
+LONGEST_CHARS = (
+    1_000_000  # of an opening that is looked into: harnesses send a tenth, and the search holds the loop up
+)
 HEAVY_UNKNOWN_CHARS = (
     6_000  # of a system prompt nobody knows, from which `model=local` is worth what it drops
 )
@@ -107,6 +110,9 @@ def _own_prompt(offered: Offer, override: str | None) -> str:
 
 
 def _opening(messages: list[Message], own: str, known: frozenset[bytes], *, unknown_too: bool) -> _Opening:
+    if sum(len(text_of(message.get("content"))) for message in messages) > LONGEST_CHARS:
+        weight = text_tokens(msgspec.json.encode(messages))
+        return _Opening(messages, False, "prompt left whole: no harness writes one so long", weight, weight)
     held = [new for message in messages if (new := changed(message, steady)) is not None]
     leaner, note = _replaced(held, own, known)
     replaced = leaner is not held
