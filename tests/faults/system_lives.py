@@ -153,7 +153,7 @@ def drained(trial: Trial) -> None:
                     assert looks or kind == "too late", found
                 trial.tried(crowd)
                 trial.figure(f"exit with {crowd} streams that would end {kind}", took, "s")
-    with short_tempered() as stage:
+    with Stage(limits={"drain_s": 30}) as stage:  # long enough to be there for the second signal
         stage.manifest.script(answer(TEXT, gap_s=1.0))
         with STREAMS[0].open(stage.daemon, "cloud", "two signals") as client:
             assert client.recv(100)

@@ -100,7 +100,7 @@ def test_after_the_last_attempt_the_failure_is_the_answer() -> None:
     assert next_after(AUTO, AUTO[-1], Failure(kinds.UNREACHABLE, "x")) is None
 
 
-def test_what_the_caller_did_wrong_is_never_counted_against_an_upstream() -> None:
+def test_what_the_caller_or_we_did_wrong_is_never_counted_against_an_upstream() -> None:
     innocent = {
         "refused",
         "context_too_long",
@@ -109,13 +109,18 @@ def test_what_the_caller_did_wrong_is_never_counted_against_an_upstream() -> Non
         "breaker_open",
         "busy",
         "not_translatable",
+        "internal",
     }
     assert {kind.name for kind in KINDS if not kind.trips} == innocent | {
         "total_timeout",
         "rate_limited",
         "unfit_answer",
     }
-    assert {kind.name for kind in KINDS if not kind.falls_back} == {"refused", "context_too_long"}
+    assert {kind.name for kind in KINDS if not kind.falls_back} == {
+        "refused",
+        "context_too_long",
+        "internal",
+    }
 
 
 def test_an_overflow_of_the_stand_in_does_not_hide_that_the_cloud_failed() -> None:
