@@ -54,10 +54,12 @@ def version(name: str, shelf: Shelf = CLIENTS) -> str:
 def ensure(name: str, shelf: Shelf = CLIENTS) -> Path:
     """The program's folder, installed first when it is not there. Raises NotInstallable."""
     place = folder(name, shelf)
-    if not (place / ".done").exists():
+    wanted = shelf.versions[name]
+    done = place / ".done"
+    # The programs of a virtual environment name the folder they were made in: one that was moved is made anew.
+    if not done.exists() or ("pypi" in wanted and done.read_text(encoding="utf-8") != str(place)):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        wanted = shelf.versions[name]
         print(f"    installing {name} {version(name, shelf)}", file=sys.stderr, flush=True)
         if "npm" in wanted:
             _npm(place, wanted)
@@ -65,7 +67,7 @@ def ensure(name: str, shelf: Shelf = CLIENTS) -> Path:
             _tarball(place, wanted["tarball"])
         else:
             _pypi(place, wanted)
-        (place / ".done").touch()
+        done.write_text(str(place), encoding="utf-8")
     return place
 
 
