@@ -59,6 +59,10 @@ class Link(Protocol):
         """Hand the parameters of every `receive` to `notify`, until the connection ends."""
         ...
 
+    def close(self) -> None:
+        """Let the connection go. Safe to call twice."""
+        ...
+
 
 class SocketLink:
     """One line, one JSON object.
@@ -111,10 +115,15 @@ class SocketLink:
             for answer in self._calls.values():
                 if not answer.done():
                     answer.set_exception(LinkLost("signal-cli closed the connection"))
-            self._writer.close()
-            self._hang_up()
-            async with self._turn:
-                self._outgoing.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let the connection go, whether it was listened to or not. Safe to call twice."""
+        self._lost = True
+        self._writer.close()
+        self._hang_up()
+        if not self._turn.locked():  # else whoever sends closes it: a descriptor in use must stay what it is
+            self._outgoing.close()
 
     async def _send(self, line: bytes) -> None:
         async with self._turn:
@@ -125,6 +134,9 @@ class SocketLink:
             except asyncio.CancelledError:
                 self._hang_up()  # half a line may have left: nothing can follow it
                 raise
+            finally:
+                if self._lost:
+                    self._outgoing.close()
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
@@ -156,6 +168,9 @@ class HttpLink:
         self._count += 1
         line = {"jsonrpc": "2.0", "id": str(self._count), "method": method, "params": params}
         return _result(await asyncio.to_thread(self._post, json.dumps(line)))
+
+    def close(self) -> None:
+        """Nothing is open between two calls; `listen` closes what it opened."""
 
     async def listen(self, notify: Notify) -> None:
         """Follow the event stream until it ends."""
@@ -194,17 +209,18 @@ async def connect(address: str) -> Link:
     """A link to `address`: a path, or an http:// URL. Raises LinkLost."""
     if address.startswith(("http://", "https://")):
         return HttpLink(address)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(connection, address)
-        outgoing = connection.dup()
-        outgoing.setblocking(False)
-        reader, writer = await asyncio.open_unix_connection(sock=connection)
-    except OSError as error:
-        connection.close()
-        raise LinkLost(f"signal-cli does not answer at {address}: {error.strerror or error}") from error
-    return SocketLink(reader, writer, outgoing)
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(socket.socket(socket.AF_UNIX))
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, address)
+            outgoing = undo.enter_context(connection.dup())
+            outgoing.setblocking(False)
+            reader, writer = await asyncio.open_unix_connection(sock=connection)
+        except OSError as error:
+            raise LinkLost(f"signal-cli does not answer at {address}: {error.strerror or error}") from error
+        undo.pop_all()
+        return SocketLink(reader, writer, outgoing)
 
 
 def _result(reply: _Reply) -> Any:

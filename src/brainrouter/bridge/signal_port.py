@@ -108,6 +108,7 @@ class SignalPort:
     async def _connection(self, notified: Callable[[Any], None], ready: Callable[[], None]) -> bool:
         """One connection, from its beginning to its end; whether it ever worked."""
         worked = False
+        link: Link | None = None
         try:
             link = await connect(self._address)
             async with asyncio.TaskGroup() as group:
@@ -122,6 +123,8 @@ class SignalPort:
             if worked or not self._spawn:  # one of our own takes its time to start
                 self._board.last_error = str(lost.exceptions[0])[:300] or "signal-cli does not answer"
         finally:
+            if link is not None:
+                link.close()
             self._link = None
             self._linked.clear()
         hint = "" if worked else self._hint()
