@@ -39,7 +39,8 @@ make_folder() {
     if [[ ! -d $1 ]]; then
         missing_folders "$1/." | while IFS= read -r folder; do
             remember dir "$folder"
-            mkdir "$folder"
+            # The ledger may have needed it first.
+            mkdir -p "$folder"
         done
     fi
     [[ $# == 1 ]] || stamp "$1" "$2" "$3"

@@ -158,6 +158,8 @@ person_remove() {
     if wanted_gone "the history and the settings of $(id -un) (~/.local/state/brainrouter, $config/brainrouter)" \
         "$HOME/.local/state/brainrouter" "$config/brainrouter"; then
         rm -rf "$HOME/.local/state/brainrouter" "$config/brainrouter"
+    elif [[ -e $HOME/.local/state/brainrouter ]]; then
+        left+=("kept"$'\t'"$HOME/.local/state/brainrouter")
     fi
     undo_folders
     systemctl --user daemon-reload 2>/dev/null || true

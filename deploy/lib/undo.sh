@@ -63,15 +63,15 @@ forget_same() {
     [[ ! -f $target ]] || ! "$@" | cmp -s - "$target" || rm -f "$target"
 }
 
-# undo_folders: the folders that were made, where they are empty now, and the ledger itself where it is not needed.
+# undo_folders: the folders that were made, where they are empty now, and the ledger, unless data of its stays.
 undo_folders() {
     local folder
     rm -f "$ledger"
     for folder in "$(dirname "$ledger")" "${folders[@]}"; do
-        rmdir "$folder" 2>/dev/null || [[ ! -d $folder ]] || left+=("dir"$'\t'"$folder")
+        rmdir "$folder" 2>/dev/null || true
     done
     ((${#left[@]} > 0)) || return 0
-    for folder in $(missing_folders "$ledger" | tac); do
+    for folder in "${folders[@]}" $(missing_folders "$ledger" | tac); do
         left+=("dir"$'\t'"$folder")
     done
     mkdir -p "$(dirname "$ledger")"
@@ -86,12 +86,14 @@ undo_toolbox() {
     ! command -v toolbox >/dev/null || toolbox rm --force "$1" 2>/dev/null || true
 }
 
-# podman's storage, where nobody has put anything into it since.
+# podman's storage, where nobody has put anything into it since. Podman itself is not asked: it would lay out more.
 undo_podman() {
-    local kind
-    command -v podman >/dev/null || return 0
-    for kind in container image volume; do
-        [[ -z $(podman "$kind" ls --quiet 2>/dev/null) ]] || return 0
-    done
-    rm -rf "$1"
+    local used
+    used=$(find "$1/storage" \( -path '*-images/*' -o -path '*-containers/*' -o -path '*/volumes/*' \) -type f 2>/dev/null) || true
+    [[ -n $used ]] || rm -rf "$1"
+}
+
+# Something else that stays, for whose sake the ledger does.
+undo_kept() {
+    :
 }
