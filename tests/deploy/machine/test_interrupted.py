@@ -17,6 +17,10 @@ STEPS = "engine group folders share bun omp model brainrouter settings manifest 
 STOPS = [*range(1, 12), *range(13, 60, 4), *range(60, 400, 20)]
 FEW = [1, 3, 6, 10, 16, 24, 40, 80]
 SLOW = {"omp": FEW, "brainrouter": [1, 4, 9, 14, 20, 28], "users": FEW}
+# In a process group of its own, whose number is written down.
+BEGIN = (
+    "setsid bash -c 'echo $$ >/tmp/killed.pid; exec bash /checkout/install.sh {}' >/tmp/killed.log 2>&1 & "
+)
 STOP = "BASH_ENV=/checkout/tests/deploy/machine/interrupt.sh STOP_IN={step} STOP_AT={at}"
 
 
@@ -56,9 +60,9 @@ def test_killed_while_pip_unpacks_it_goes_on(interrupted: Machine, options: str)
     lib = "/usr/local/lib/brainrouter"
     interrupted.ok(f"rm -rf {lib}")
     interrupted.ok(
-        f"setsid bash /checkout/install.sh {options} --only brainrouter >/tmp/killed.log 2>&1 & "
-        f"for try in $(seq 3000); do ls -d {lib}/*/lib/python3*/site-packages/numpy >/dev/null 2>&1 && break; sleep 0.1; done; "
-        f"ls -d {lib}/*/lib/python3*/site-packages/numpy && kill -KILL -- -$!"
+        BEGIN.format(f"{options} --only brainrouter")
+        + f"for try in $(seq 3000); do ls -d {lib}/*/lib/python3*/site-packages/numpy >/dev/null 2>&1 && break; sleep 0.1; done; "
+        f"ls -d {lib}/*/lib/python3*/site-packages/numpy && kill -KILL -- -$(cat /tmp/killed.pid)"
     )
     assert interrupted.run("brainrouter --version", quiet=True).code != 0
     interrupted.ok(f"bash /checkout/install.sh {options}")
@@ -82,9 +86,9 @@ def test_taken_back_from_the_middle_of_an_installation_nothing_is_left(interrupt
 def test_apt_killed_in_the_middle_of_dpkg_is_resumed(options: str, transcript: Transcript):
     with Machine("apt", [base()]) as machine:
         said = machine.run(
-            f"setsid bash /checkout/install.sh {options} --only packages >/tmp/killed.log 2>&1 & "
-            "for try in $(seq 3000); do grep -q '^Unpacking git ' /tmp/killed.log && break; sleep 0.1; done; "
-            "kill -KILL -- -$!; for name in /proc/[0-9]*/comm; do case $(cat $name 2>/dev/null) in "
+            BEGIN.format(f"{options} --only packages")
+            + "for try in $(seq 3000); do grep -q '^Unpacking git ' /tmp/killed.log && break; sleep 0.1; done; "
+            "kill -KILL -- -$(cat /tmp/killed.pid); for name in /proc/[0-9]*/comm; do case $(cat $name 2>/dev/null) in "
             "apt-get | dpkg | dpkg-deb) kill -KILL ${name//[^0-9]/} ;; esac; done; sleep 1; dpkg --audit",
             quiet=True,
         )
