@@ -14,8 +14,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 pytest.register_assert_rewrite("tests.faults", "tests.attacks")  # their asserts are not in files of tests
 
-from tests.faults import table  # noqa: E402
 from tests.faults.catalogue import Row, ended  # noqa: E402
+from tests.faults.whole import WholeRun  # noqa: E402
 
 set_hypothesis_home_dir(".cache/hypothesis")
 settings.register_profile(
@@ -27,6 +27,14 @@ settings.load_profile("house")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="run the whole catalogue of faults and attacks")
     parser.addoption("--share", type=float, default=1.0, help="of its repetitions: 0.1 where time is short")
+    parser.addoption("--anew", action="store_true", help="also the rows that held on this very code already")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a whole run keep what it found, and tell of it."""
+    if config.getoption("--whole"):
+        share, anew = float(config.getoption("--share") or 1), bool(config.getoption("--anew"))
+        config.pluginmanager.register(WholeRun(share, anew=anew), "whole")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,11 +58,3 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         raise
     if isinstance(row, Row):
         ended(row, None)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """After a whole run: the table, and the page when every row was run."""
-    if config.getoption("--whole"):
-        terminalreporter.write(table.text())
-        table.keep()
-        table.write()

@@ -45,14 +45,20 @@ class Row:
 
 @dataclass
 class Outcome:
-    """What came of one row: how many cases, its figures, each promise as (checked, broken), and what was wrong."""
+    """What came of one row: how many cases, its figures, each promise as (checked, broken), and what was wrong.
+
+    `bounds` are the figures that the catalogue sets a limit to, each with whether it was kept.
+    """
 
     row: Row
+    share: float = 1.0
     tried: int = 0
+    bounds: dict[str, bool] = field(default_factory=dict[str, bool])
     figures: dict[str, str] = field(default_factory=dict[str, str])
     promises: dict[Promise, tuple[int, int]] = field(default_factory=dict[Promise, tuple[int, int]])
     wrong: str = ""
     took_s: float = 0.0
+    ended: bool = False
 
 
 OUTCOMES: dict[str, Outcome] = {}
@@ -107,12 +113,25 @@ class Trial:
 
     def figure(self, name: str, value: float | str, unit: str = "") -> None:
         """A measured figure for the table; of the same name, the last is shown."""
-        text = value if isinstance(value, str) else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-        self._outcome.figures[name] = f"{text} {unit}".rstrip()
+        self._outcome.figures[name] = _shown(value, unit)
+
+    def within(self, name: str, value: float, limit: float, unit: str = "") -> None:
+        """A measured time with the limit that is set to it. The table tells when it was missed; no row fails of it, for
+        a time is the machine's as much as ours."""
+        kept = value <= limit
+        self._outcome.bounds[name] = kept
+        self._outcome.figures[name] = (
+            f"{_shown(value, unit)} ({'' if kept else 'MISSED: '}at most {limit:.3g})"
+        )
 
     def close(self) -> None:
         """End what the row has opened."""
         self._own.close()
+
+
+def _shown(value: float | str, unit: str) -> str:
+    text = value if isinstance(value, str) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{text} {unit}".rstrip()
 
 
 def marked(rows: Iterable[Row]) -> list[Any]:
@@ -131,7 +150,7 @@ def trial_of(
     row: Row, shared: dict[str, Any], shelf: contextlib.ExitStack, *, whole: bool, share: float = 1.0
 ) -> Iterator[Trial]:
     """A trial of `row`, whose outcome goes into the table."""
-    outcome = OUTCOMES[row.id] = Outcome(row)
+    outcome = OUTCOMES[row.id] = Outcome(row, share)
     trial = Trial(outcome, shared, shelf, whole=whole, share=share)
     started = time.monotonic()
     try:
@@ -144,6 +163,7 @@ def trial_of(
 def ended(row: Row, error: BaseException | None) -> None:
     """The function of `row` is over. One that ran out of its time is a hang."""
     outcome = OUTCOMES[row.id]
+    outcome.ended = True
     hung = error is not None and str(error).startswith("Timeout")
     checked, broken = outcome.promises.get(Promise.HANG, (0, 0))
     outcome.promises[Promise.HANG] = (checked + 1, broken + hung)

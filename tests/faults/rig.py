@@ -95,7 +95,10 @@ def metrics(daemon: Daemon) -> dict[str, float]:
 
 
 def quiet(trial: Trial, daemon: Daemon) -> None:
-    """Nothing of what was done is left: no request in flight, no connection of a client, and the daemon says so."""
+    """Nothing of what was done is left: no request in flight, no connection of a client, and the daemon says so.
+
+    And the key of the cloud, which the fakes repeat in many of their errors, is not in its log.
+    """
     try:
         eventually(lambda: daemon.health()["in_flight"] == 0, what="nothing in flight")
         # the one that asks for the metrics is a client too
@@ -104,6 +107,7 @@ def quiet(trial: Trial, daemon: Daemon) -> None:
     except AssertionError as still:
         left = str(still)
     trial.hold(Promise.LEAK, not left, left)
+    trial.hold(Promise.LEAK, SimManifest.key not in daemon.log(), "the key of the cloud is in the log")
 
 
 def resident_kb(pid: int, name: str = "VmRSS") -> int:
@@ -117,6 +121,13 @@ def resident_kb(pid: int, name: str = "VmRSS") -> int:
 def open_files(pid: int) -> int:
     """How many descriptors a process holds."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def own_files(daemon: Daemon) -> int:
+    """The descriptors of a daemon without its connections to upstreams, which a pool may keep, and to clients."""
+    gauges = metrics(daemon)
+    held = sum(int(gauges[f'brainrouter_connections{{end="{end}"}}']) for end in ("upstream", "client"))
+    return open_files(pid_of(daemon)) - held
 
 
 def cpu_s(pid: int) -> float:

@@ -9,11 +9,12 @@ from tests.faults import client_input, system_lives, system_rows
 from tests.faults import client_rows as client
 from tests.faults import upstream_answers as answers
 from tests.faults import upstream_rows as upstream
+from tests.faults import upstream_shapes as shapes
 from tests.faults.catalogue import Row, Trial, marked
 
 ROWS = [
     row
-    for room in (upstream, answers, client, client_input, classifier, system_rows, system_lives)
+    for room in (upstream, answers, shapes, client, client_input, classifier, system_rows, system_lives)
     for row in room.ROWS
 ]
 

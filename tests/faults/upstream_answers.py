@@ -1,4 +1,4 @@
-"""U12 to U22: upstreams that say no, say it oddly, come back, or never end."""
+"""U12 to U16 and U20 to U22: upstreams that say no, come back, or never end."""
 
 from __future__ import annotations
 
@@ -11,21 +11,16 @@ from typing import Any
 from tests.daemon import Stage
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.rig import (
-    SIDES,
     TEXT,
     TOTAL_S,
     cases,
     eventually,
-    forget_peak,
-    grown_mb,
     honest,
     median_ms,
     metrics,
     patient_stage,
-    pid_of,
     posts,
     quiet,
-    resident_kb,
     short_tempered,
     sim_of,
     stage_of,
@@ -39,18 +34,13 @@ from tests.sim.handle import SimManifest
 from tests.sim.scripts import (
     Script,
     answer,
-    bomb,
-    calls,
     drip,
-    early_hints,
     endless,
-    redirect,
     sse,
     status,
-    wire,
-    wrong_length,
 )
 
+CALLERS = 8
 TOO_LONG = {
     "error": {
         "message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
@@ -65,18 +55,27 @@ def rate_limited(trial: Trial) -> None:
     stage = stage_of(trial)
     dates = [formatdate(time.time() + 100, usegmt=True), formatdate(time.time() - 100, usegmt=True)]
     said = ["1", "0", "7.5", *dates, "999999999999", "-5", "soon", "nan", "1e400", None]
-    for value in said if trial.whole else [None]:
+    for turn in trial.runs(20):
+        value = said[turn % len(said)] if trial.whole else None
         for way in trial.some(WAYS):
             stage.clean()
             stage.manifest.script(status(429, retry_after=value))
             stage.llama_swap.script(answer(TEXT))
             heard = way.ask(stage.daemon, "cloud", unique("429"))
             assert (heard.status, heard.text) == (200, TEXT), value
+            _rests_as_told(stage, value)
             limited = told(trial, stage, way, status(429, retry_after=value))
             assert limited.status == 429
             assert limited.retry_after is not None
             assert 1 <= limited.retry_after <= 86_400
     quiet(trial, stage.daemon)
+
+
+def _rests_as_told(stage: Stage, value: str | None) -> None:
+    """The breaker believes a time that makes sense; how long at most: tests/policy/test_breaker.py."""
+    if value in ("999999999999", "7.5"):
+        found = stage.daemon.health()["breakers"]["cloud"]
+        assert found["phase"] == "open", (value, found)
 
 
 def unauthorised(trial: Trial) -> None:
@@ -119,6 +118,8 @@ def too_long(trial: Trial) -> None:
             heard = passed_through(trial, stage, way, status(400, TOO_LONG), wanted)
             words = json.dumps(heard.error)
             assert "context_length" in words or "prompt is too long" in words, words
+            alone = told(trial, stage, way, status(400, TOO_LONG)) if wanted == 400 else None
+            assert alone is None or alone.status == 400
 
 
 def refused_requests(trial: Trial) -> None:
@@ -140,148 +141,6 @@ def server_errors(trial: Trial) -> None:
     before_the_first_byte(trial, chosen, 5)
 
 
-def encoded(trial: Trial) -> None:
-    stage = patient_stage(trial)
-    pid = pid_of(stage.daemon)
-    for way in WAYS:
-        for side in SIDES:
-            sim_of(stage, side).script(answer(TEXT, gzip=True))
-            heard = way.ask(stage.daemon, side, "packed")
-            assert heard.text == TEXT
-            sent = {name.lower(): value for name, value in posts(sim_of(stage, side))[-1]["headers"]}
-            assert sent["accept-encoding"] == "identity"
-            trial.tried()
-    worst = 0.0
-    for way in WAYS if trial.whole else WAYS[:1]:
-        for script in (
-            bomb(1 << 30 if trial.whole else 1 << 26),
-            status(200, {"choices": []}, headers={"content-encoding": "br"}),
-        ):
-            before = resident_kb(pid)
-            forget_peak(pid)
-            stood_in(trial, stage, way, script)
-            worst = max(worst, grown_mb(pid, before))
-    trial.hold(Promise.LEAK, worst < 16, f"{worst} MB more")
-    trial.figure("a bomb of 1 GB", worst, "MB more")
-
-
-def odd_http(trial: Trial) -> None:
-    stage = stage_of(trial)
-    scripts: dict[str, Script] = {
-        "early hints before rubbish": early_hints(),
-        "204": wire(b"HTTP/1.1 204 No Content\r\n\r\n", "keep"),
-        "a redirect": redirect(f"{stage.llama_swap.url}/steal"),
-        "a permanent redirect": redirect(f"{stage.llama_swap.url}/steal", 301),
-        "a promise of more": wrong_length(10, then="close"),
-        "no HTTP": wire(b"SSH-2.0-OpenSSH_9.9\r\n"),
-        "101": wire(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"),
-    }
-    for _ in trial.runs(10):
-        for name, script in scripts.items():
-            for way in trial.some(WAYS, 1):
-                stood_in(trial, stage, way, script)
-                asked = [request["path"] for request in stage.llama_swap.requests()]
-                assert "/steal" not in asked, name
-                told(trial, stage, way, script)
-    for way in STREAMS:
-        for kind in (None, "text/plain"):
-            stage.clean()
-            stage.manifest.script(answer(TEXT, content_type=kind))
-            stage.llama_swap.script(answer(TEXT))
-            honest(trial, way.ask(stage.daemon, "cloud", unique("no type")))
-            trial.tried()
-    body = json.dumps(
-        {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": TEXT}}]}
-    ).encode()
-    for _ in trial.runs(20, 2):
-        stage.clean()
-        stage.llama_swap.queue(wrong_length(-3, body + b"xyz"), answer(TEXT))
-        for _ in range(2):  # bytes too many are not the beginning of the next answer
-            heard = WAYS[1].ask(stage.daemon, "local", unique("too many"))
-            assert heard.status in (200, 502)
-            honest(trial, heard)
-            trial.tried()
-    quiet(trial, stage.daemon)
-
-
-TOOL = {"name": "write", "description": "writes", "parameters": {"type": "object", "properties": {"a": {}}}}
-CALLS: dict[str, Script] = {
-    "two mixed": calls(("write", {"a": "1"}), ("write", {"b": "2"}), interleave=True, piece_chars=3),
-    "in escapes": calls(("write", {"a": 'x\\n"\u00e9\U0001f600\\'}), piece_chars=1),
-    "no arguments": calls(("write", {})),
-    "text before": calls(("write", {"a": [1, 2, {"b": None}]}), text="I write."),
-    "reasoning before": calls(
-        ("write", {"a": "1"}), ("write", {"a": "2"}), reasoning="hm, hm", piece_chars=2
-    ),
-}
-
-
-def tool_calls(trial: Trial) -> None:
-    stage = stage_of(trial)
-    for _ in trial.runs(20):
-        for name, script in CALLS.items():
-            for way in WAYS:
-                for side in SIDES:
-                    sim_of(stage, side).script(script)
-                    offered = _offered(way.protocol)
-                    heard = way.ask(stage.daemon, side, "use the tool", tools=[offered])
-                    wanted = [call["arguments"] for call in script["tool_calls"]]
-                    found = [json.loads(text or "{}") for text in _arguments(heard)]
-                    assert found == wanted, f"{way} {side} {name}: {heard.body!r}"
-                    if way.stream and way.protocol == "messages":
-                        _in_order(heard)
-                    trial.tried()
-
-
-def _offered(protocol: str) -> dict[str, Any]:
-    if protocol == "messages":
-        return {"name": "write", "description": "writes", "input_schema": TOOL["parameters"]}
-    return {"type": "function", **TOOL} if protocol == "responses" else {"type": "function", "function": TOOL}
-
-
-def _arguments(heard: Heard) -> list[str]:
-    """The arguments of each call, as this protocol's clients put them together."""
-    protocol = heard.way.protocol
-    if not heard.streamed:
-        body = json.loads(heard.body)
-        if protocol == "chat":
-            return [call["function"]["arguments"] for call in body["choices"][0]["message"]["tool_calls"]]
-        if protocol == "messages":
-            return [json.dumps(block["input"]) for block in body["content"] if block["type"] == "tool_use"]
-        return [item["arguments"] for item in body["output"] if item["type"] == "function_call"]
-    parts: dict[int, str] = {}
-    for event in heard.events():
-        if event.get("type") == "content_block_start" and event["content_block"]["type"] == "tool_use":
-            parts[event["index"]] = ""
-        elif event.get("type") == "content_block_delta" and event["delta"]["type"] == "input_json_delta":
-            parts[event["index"]] += event["delta"]["partial_json"]
-        elif event.get("type") == "response.output_item.done" and event["item"]["type"] == "function_call":
-            parts[event["output_index"]] = event["item"]["arguments"]
-        for choice in event.get("choices", ()):
-            for call in choice["delta"].get("tool_calls") or ():
-                more = call.get("function", {}).get("arguments") or ""
-                parts[call["index"]] = parts.get(call["index"], "") + more
-    return [parts[index] for index in sorted(parts)]
-
-
-def _in_order(heard: Heard) -> None:
-    """Anthropic's grammar: one block at a time, counted from zero, each opened and closed; then the end."""
-    kinds = [event for event in heard.events() if event["type"] != "ping"]
-    assert kinds[0]["type"] == "message_start"
-    assert [event["type"] for event in kinds[-2:]] == ["message_delta", "message_stop"]
-    opened: int | None = None
-    following = 0
-    for event in kinds[1:-2]:
-        if event["type"] == "content_block_start":
-            assert (opened, event["index"]) == (None, following)
-            opened, following = following, following + 1
-        else:
-            assert event["index"] == opened, kinds
-            if event["type"] == "content_block_stop":
-                opened = None
-    assert opened is None
-
-
 def restarting(trial: Trial) -> None:
     stage = stage_of(trial)
     stage.llama_swap.script(answer(TEXT))
@@ -293,28 +152,32 @@ def restarting(trial: Trial) -> None:
             heard = way.ask(stage.daemon, "local", "after it")
             assert (heard.status, heard.text) == (200, TEXT)
             trial.tried()
-    failed, asked = 0, 0
-    for _ in trial.runs(5, 0):  # under load: only what was in flight may fail, and says so
+    failed, asked, answered = 0, 0, 0
+    for _ in trial.runs(
+        5, 0
+    ):  # under load: the other side answers, but for what was in flight, which says so
         with short_tempered() as fresh:
-            fresh.llama_swap.script(answer(TEXT, gap_s=0.002))
-            dropper = threading.Timer(0.15, fresh.llama_swap.listen, ("reset",), {"drop": True})
-            opener = threading.Timer(0.2, fresh.llama_swap.listen, ("open",))
+            fresh.manifest.script(answer(TEXT, gap_s=0.002))
+            fresh.llama_swap.script(answer(TEXT))
+            dropper = threading.Timer(0.3, fresh.manifest.listen, ("reset",), {"drop": True})
+            opener = threading.Timer(0.5, fresh.manifest.listen, ("open",))
             dropper.start()
             opener.start()
             heard_all = together(
-                lambda way: way.ask(fresh.daemon, "local", "load"),
-                (WAYS * 40)[: 200 if trial.whole else 50],
-                2,
+                lambda way: way.ask(fresh.daemon, "cloud", "load"), (WAYS * 40)[:200], CALLERS
             )
-            for heard in heard_all:
-                honest(trial, heard)
-                failed += not heard.complete
-                asked += 1
-                trial.tried()
             dropper.join()
             opener.join()
+            for heard in heard_all:
+                honest(trial, heard)
+                trial.tried()
+            broken = sum(not heard.complete for heard in heard_all)
+            assert broken <= CALLERS, f"{broken} failed, and only {CALLERS} were in flight"
+            failed, asked = failed + broken, asked + len(heard_all)
+            answered += sum(heard.side == "local" for heard in heard_all)
     trial.figure("requests under load", asked)
-    trial.figure("that failed, and said so", failed)
+    trial.figure("that were in flight, failed and said so", failed)
+    trial.figure("that the other side answered", answered)
 
 
 def both_down(trial: Trial) -> None:
@@ -336,7 +199,7 @@ def both_down(trial: Trial) -> None:
     phases = {name: state["phase"] for name, state in stage.daemon.health()["breakers"].items()}
     assert phases == {"cloud": "open", "local:gemma-small": "open"}
     assert metrics(stage.daemon)['brainrouter_resting{upstream="cloud"}'] == 1
-    trial.figure("503 of a resting side, median", median_ms(waits), "ms")
+    trial.within("503 of a resting side, median", median_ms(waits), 50, "ms")
     one_probe(trial)
 
 
@@ -429,12 +292,6 @@ ROWS = (
     Row("U14", "400: the context is too long", "the caller's own words for it; nobody else is asked; no breaker counts", "quick", too_long, 120),
     Row("U15", "404, 413, 422", "passed on; nobody else is asked; no breaker counts", "quick", refused_requests, 120),
     Row("U16", "500, 502, 503, 504, 529, with JSON, HTML or nothing", "the other side answers; the breaker counts", "quick", server_errors, 300),
-    Row("U17", "a body in gzip, in brotli, a bomb of 1 GB", "gzip is read, the rest refused; memory stays flat", "quick", encoded, 180),
-    Row(
-        "U18", "1xx, 101, 204, redirects, no content type, wrong lengths, bytes too many",
-        "the other side answers; no redirect is followed; nothing spills into the next answer", "quick", odd_http, 300,
-    ),
-    Row("U19", "tool calls mixed, empty, cut in escapes, after reasoning", "arguments exact; Anthropic's order kept", "quick", tool_calls, 180),
     Row("U20", "the upstream restarts, between requests and under load", "dead connections are replaced; only what was in flight fails", "quick", restarting, 180),
     Row("U21", "both sides are down; then one may be tried again", "503 with Retry-After at once; exactly one probe", "quick", both_down, 120),
     Row(
