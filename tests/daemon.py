@@ -184,7 +184,9 @@ class Daemon:
         self.close()
 
     def log(self) -> str:
-        """What it wrote to stderr."""
+        """What it wrote to stderr; nothing of one that was started in another way."""
+        if not self.log_file.exists():
+            return ""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def connect(self, *, unix: bool = False, timeout_s: float = 20.0) -> http.client.HTTPConnection:

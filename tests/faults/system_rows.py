@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import time
@@ -71,14 +72,14 @@ def killed_while_writing(trial: Trial) -> None:
         daemon = Daemon(llama_swap=f"{model.url}/v1", home=home, config=config)
         stack.callback(daemon.close)
         daemon.start()
-        for turn in trial.runs(60, 2):
+        for turn in trial.runs(200, 2):
             callers = [
                 threading.Thread(target=_review, args=(daemon, f"t{turn}-{n}", acknowledged))
                 for n in range(4)
             ]
             for caller in callers:
                 caller.start()
-            callers[0].join(chance.random() * 3.0)
+            callers[0].join(chance.random())
             assert daemon.child is not None
             daemon.child.kill()
             daemon.child.wait()
@@ -91,7 +92,7 @@ def killed_while_writing(trial: Trial) -> None:
         _all_there(trial, daemon, acknowledged)
         with contextlib.closing(sqlite3.connect(daemon.database)) as database:
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)
-    trial.figure("kills", len(trial.runs(60, 2)))
+    trial.figure("kills", len(trial.runs(200, 2)))
     trial.figure("acknowledged reviews", len(acknowledged))
 
 
@@ -140,6 +141,7 @@ def no_room(trial: Trial) -> None:
         trial.figure("requests dropped", 0)
         trial.figure("events not kept while full, and counted", lost)
         quiet(trial, daemon)
+    _small_disk(trial)
     for nowhere in ("/proc", "/dev/null"):
         with alone(env={"XDG_STATE_HOME": nowhere, "XDG_CONFIG_HOME": nowhere}) as (daemon, _):
             daemon.start()
@@ -149,6 +151,39 @@ def no_room(trial: Trial) -> None:
             )
             assert "cannot be used" in daemon.log()
             assert daemon.stop() == 0
+
+
+def _small_disk(trial: Trial) -> None:
+    """A real disk that is full, where it may be mounted."""
+    with alone() as (daemon, _):
+        disk = daemon.database.parent
+        disk.mkdir(parents=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(disk)],
+            capture_output=True,
+            check=False,
+        )
+        trial.figure("a disk of 1 MB", "needs root" if mounted.returncode else "filled up, then made room on")
+        if mounted.returncode:
+            return
+        try:
+            daemon.start()
+            serves(trial, daemon)
+            ballast = disk / "ballast"
+            with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+            serves(trial, daemon, len(trial.runs(100, 5)))
+            eventually(lambda: daemon.health()["events_lost"] > 0, what="it says that events are lost")
+            ballast.unlink()
+            before = kept_events(daemon.database)
+            serves(trial, daemon)
+            eventually(lambda: kept_events(daemon.database) >= before + 6, what="it writes again by itself")
+            quiet(trial, daemon)
+            assert daemon.stop() == 0
+        finally:
+            daemon.close()
+            subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def bad_database(trial: Trial) -> None:
@@ -335,11 +370,11 @@ def no_descriptors(trial: Trial) -> None:
             used, started = cpu_s(pid), time.monotonic()
             time.sleep(2.0 if trial.whole else 0.5)  # how busy it is meanwhile
             busy = (cpu_s(pid) - used) / (time.monotonic() - started)
-            assert busy < 0.5, f"it spins: {busy:.0%} of a core"
+            assert busy < 0.2, f"it spins: {busy:.0%} of a core"
         began = time.monotonic()
         eventually(lambda: _answers(daemon), 5.0, "it serves again")
         trial.figure("CPU meanwhile", busy * 100, "%")
-        trial.figure("serves again after", time.monotonic() - began, "s")
+        trial.within("serves again after", time.monotonic() - began, 2, "s")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, was)
         serves(trial, daemon)
         quiet(trial, daemon)
