@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from typing import Any
 
 import msgspec
 
-from bench.lean_clients import FOLDER, PROMPT, RULES, record, recorded
-from bench.lean_server import Measured, measured
+from bench.lean_clients import APPEND, APPENDED, FOLDER, PROMPT, RULES, record, recorded
+from bench.lean_parts import least, servers, users, weight
+from bench.lean_server import WIDE, WINDOW, Measured, measured
 from brainrouter.edge.mcp.tools import INSTRUCTIONS
 from brainrouter.policy.adapt import adapt, text_of
 from brainrouter.policy.lean.envelopes import harness_texts
@@ -29,7 +31,6 @@ from brainrouter.policy.lean.turn import LeanTurn, lean_turn
 from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.messages import parse_messages
 from brainrouter.wire.responses import parse_responses
-from brainrouter.wire.token_estimate import text_tokens
 from brainrouter.wire.translate import to_chat
 from tests.clients import install
 from tests.clients.roster import CLIENTS
@@ -56,7 +57,7 @@ def hub(request: Request) -> Turn:
 
 def learn() -> None:
     """Write the hashes of every line that a harness wrote, and that is neither the user's nor ours."""
-    ours = {normal(line) for text in (INSTRUCTIONS, RULES, PROMPT) for line in text.split("\n")}
+    ours = {normal(line) for text in (INSTRUCTIONS, RULES, PROMPT, APPENDED) for line in text.split("\n")}
     found: set[bytes] = set()
     for requests in recorded().values():
         for request in requests:
@@ -120,6 +121,7 @@ def _asked(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -
 def page() -> None:
     """Measure what was recorded, and write the page."""
     sizes: list[list[str]] = []
+    owns: list[list[str]] = []
     parts: list[list[str]] = []
     holds: list[list[str]] = []
     served: list[list[str]] = []
@@ -129,8 +131,10 @@ def page() -> None:
         levels = [[_lean(one, level) for one in turns] for level in LEVELS]
         title = f"{client.title} {install.version(client.name)}"
         sizes.append([title, *_sizes(turns[0], [leans[0] for leans in levels])])
+        owns.append([title, *_own(turns[0], [leans[0] for leans in levels])])
         parts.append([title, *_parts(turns[0], [leans[0] for leans in levels])])
-        holds.append([title, *(cell for leans in levels for cell in _holds(turns, leans)), str(len(turns))])
+        held = (cell for leans in levels for cell in _holds(turns, leans))
+        holds.append([title, *held, str(len(turns)), _own_prompt(client.name)])
         served += [
             [title, str(level), *_served(found)] for level in LEVELS if (found := _found(client.name, level))
         ]
@@ -141,9 +145,28 @@ def page() -> None:
     seconds = "first token, turns 1, 2, 3"
     whole = "begins with the whole turn before"
     text = _PAGE.format(
-        sizes=_table(["client", "as sent", "level 1", "smaller", "level 2", "smaller"], sizes),
+        window=WINDOW,
+        wide=WIDE,
+        sizes=_table(
+            ["client", "as sent", "level 1", "smaller", "level 2", "smaller", "least", "smaller"], sizes
+        ),
+        owns=_table(
+            [
+                "client",
+                "user's parts",
+                "user's tools",
+                "own, as sent",
+                "level 1",
+                "smaller",
+                "level 2",
+                "smaller",
+            ],
+            owns,
+        ),
         parts=_table(["client", "prompt", "tools", "at level 1", "at level 2", "of which wait"], parts),
-        holds=_table(["client", "checklist, level 1", whole, "checklist, level 2", whole, "turns"], holds),
+        holds=_table(
+            ["client", "checklist, level 1", whole, "checklist, level 2", whole, "turns", "own prompt"], holds
+        ),
         served=_table(
             ["client", "level", "turns", "prompt tokens, turn 1", "read from cache", seconds], served
         ),
@@ -158,9 +181,27 @@ def _found(name: str, level: int) -> Measured | None:
 
 
 def _sizes(turn: Turn, leans: list[LeanTurn]) -> list[str]:
-    was = sum(map(_weight, turn))
-    now = [_weight(lean.messages) + _weight(lean.offer.tools) for lean in leans]
-    return [f"{was:,}", *(cell for one in now for cell in (f"{one:,}", _less(was, one)))]
+    was = _whole(*turn)
+    now = [_whole(lean.messages, lean.offer.tools) for lean in leans]
+    floor = least(turn[0], leans[-1].offer.deferral, turn[1])
+    smaller = (cell for one in now for cell in (f"{one:,.0f}", _less(was, one)))
+    return [f"{was:,.0f}", *smaller, f"{floor:,.0f}", _less(was, floor)]
+
+
+def _own(turn: Turn, leans: list[LeanTurn]) -> list[str]:
+    """The harness' own part of a request, and what is left of it or comes in its place."""
+    messages, tools = turn
+    theirs = users(messages)
+    was = _whole(*turn) - theirs - servers(tools)
+    now = [
+        _whole(lean.messages, lean.offer.tools) - theirs - servers(lean.offer.tools or []) for lean in leans
+    ]
+    cells = (cell for one in now for cell in (f"{one:,.0f}", _less(was, one)))
+    return [f"{theirs:,.0f}", f"{servers(tools):,.0f}", f"{was:,.0f}", *cells]
+
+
+def _whole(messages: Any, tools: Any) -> float:
+    return weight(messages) + weight(tools)
 
 
 def _parts(turn: Turn, leans: list[LeanTurn]) -> list[str]:
@@ -174,22 +215,36 @@ def _parts(turn: Turn, leans: list[LeanTurn]) -> list[str]:
 
 
 def _holds(turns: list[Turn], leans: list[LeanTurn]) -> list[str]:
+    whole = 0
+    shown = [[one.offer.encoded, *map(msgspec.json.encode, adapt(one.messages))] for one in leans]
+    for before, after in pairwise(shown):
+        whole += after[: len(before)] == before
+    return [_kept(turns, leans), f"{whole} of {len(leans) - 1}"]
+
+
+def _kept(turns: list[Turn], leans: list[LeanTurn]) -> str:
     missing: list[str] = []
     for (messages, tools), lean in zip(turns, leans, strict=True):
         before, after = _text(messages), _text(lean.messages)
         items = {
             "project instructions": RULES.strip(), "request": PROMPT, "MCP instructions": INSTRUCTIONS.split("\n")[0],
-            "day": _day(before), "platform": "linux",
+            "day": _day(before), "platform": "linux", "own prompt": APPENDED,
         }  # fmt: skip
         missing += [name for name, item in items.items() if item in before and item not in after]
         told = lean.offer.encoded.decode()
         missing += ["tools" for tool in tools if not re.search(rf"\b{re.escape(_name(tool))}\b", told)]
-    whole = 0
-    shown = [[one.offer.encoded, *map(msgspec.json.encode, adapt(one.messages))] for one in leans]
-    for before, after in pairwise(shown):
-        whole += after[: len(before)] == before
-    said = "all kept" if not missing else "**lost: " + ", ".join(sorted(set(missing))) + "**"
-    return [said, f"{whole} of {len(leans) - 1}"]
+    return "all kept" if not missing else "**lost: " + ", ".join(sorted(set(missing))) + "**"
+
+
+def _own_prompt(name: str) -> str:
+    """Whether what a user added to a client's system prompt reached it, and is left at every level."""
+    if name not in APPEND:
+        return "-"
+    turns = [hub(one) for one in recorded()[f"{name}~own"] if one["body"].get("tools")]
+    if not all(APPENDED in _text(messages) for messages, _ in turns):
+        return "**not sent**"
+    said = {_kept(turns, [_lean(one, level) for one in turns]) for level in LEVELS}
+    return "; ".join(sorted(said))
 
 
 def _day(text: str) -> str:
@@ -212,11 +267,12 @@ def _seconds(values: list[float]) -> str:
 
 
 def _weight(part: Any) -> int:
-    return round(text_tokens(msgspec.json.encode(part)))
+    return round(weight(part))
 
 
-def _less(before: int, after: int) -> str:
-    return f"{1 - after / before:.0%}"
+def _less(before: float, after: float) -> str:
+    """How much smaller, in whole per cents, rounded down: 80 % is never said of less."""
+    return f"{math.floor(100 - 100 * after / before)}%"
 
 
 def _text(messages: list[dict[str, Any]]) -> str:
@@ -244,14 +300,22 @@ harness sees nothing but calls of its own tools. `llama_swap.kept_tools` names t
 
 ## How much smaller
 
-The first request of a session with a one-line task in a small repository, in tokens by estimate, prompt and tools together.
+The first request of a session with a one-line task in a small repository, in tokens by estimate, prompt and tools together,
+in two countings. All of what is sent, the user's own text and tools in it:
 
 {sizes}
-pi's own prompt is hardly longer than ours, and is left alone. Of the others, what is left is the user's and the project's own
-text, our prompt (some 500 tokens), and what cannot be shortened of tools: names, types, which arguments are required, and the
-manual of a tool with a language of its own (omp's `edit`: 1,800 tokens). OpenCode and Droid stay below 80 % because they send
-less prose to begin with and six to eight tools of everyday work.
+*Least* is what no rule may take: the user's and the project's parts, the names of all tools, and of the tools of everyday
+work which arguments there are, of what types, and which are required, without a word said of any. pi's whole request is so
+small that this alone is more than a fifth of it: four fifths cannot be spared there, and at level 2 it is still the smallest
+of all. Of the others, what is left is that, our prompt (some 500 tokens; some 200 in place of pi's own, which is hardly longer,
+and only where tools wait: at level 1 it is left alone), a line for each tool that waits, and the manual of a tool with a
+language of its own (omp's `edit`: 1,800 tokens).
 
+The harness' own part alone: less the user's parts (project instructions, environment, MCP instructions, the task: what the
+marks of policy/lean/zones.py tell, and all that a user wrote) and less the tools of the user's own MCP server, before and
+after alike. What we put in its place counts as its own.
+
+{owns}
 *Prompt* is everything but the tools: the harness' prose, our text in its place, project instructions, environment, MCP
 instructions, the task.
 
@@ -260,18 +324,22 @@ instructions, the task.
 
 *Checklist*, at every turn: project instructions, the request, the day, the platform, MCP instructions, every tool's name;
 what a client sends of these must be in what is sent on. A prefix stands still where a turn begins, byte for byte, with
-the whole of the turn before it.
+the whole of the turn before it. In each session the model calls the client's own shell, reads a file with it, and once calls
+a tool that waits at level 2; the client really runs them all. *Own prompt* is a session of its own, with a line that the user
+added to the system prompt, and the same checklist; `-` where the client's command line takes none.
 
 {holds}
-omp adds its MCP servers to the system prompt once they are up, after its first request: that one turn begins anew.
+omp waits a quarter of a second for its MCP servers and adds them to the system prompt at a later request: that one turn
+begins anew.
 
 ## What the server makes of it
 
-Whole sessions before llama.cpp's own server with the embedded model (SmolLM2-135M, window 8,192), prompt and tools. The
-model's own chat template shows it no tools, so the server was given one that renders them as most models' do, at the head of
-the system prompt. (Since these sessions were served the prompt of level 2 has one line more, some 20 tokens.) *Read from
-cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. Times are
-those of one thread on a machine of 2 cores with much other work: compare them within a row only.
+Whole sessions before llama.cpp's own server with the embedded model (SmolLM2-135M), prompt and tools. The model was made for
+a window of {window:,} tokens; the server was given {wide:,}, since fifty turns do not fit otherwise: what such a model says there
+is nobody's concern, what it had to read is. The model's own chat template shows it no tools, so the server was given one that
+renders them as most models' do, at the head of the system prompt. *Read from cache* is `timings.cache_n` of all prompt tokens
+from the second turn to the last. Times are those of one thread on a machine of 2 cores with much other work: compare them
+within a row only.
 
 {served}
 The prompts alone, as the embedded model's own template would show them, as sent and at level 1: three turns each, on the same

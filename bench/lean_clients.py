@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from tests.sim import scripts
 FOLDER = ROOT / ".cache" / "lean"  # the prompts are their makers': they stay on this machine
 RULES = "# Rules of the lean bench\n\nIndent with lean-bench tabs.\n\n## Tests\n\nRun `make lean-bench` before you finish.\n"
 PROMPT = "Create a file hello.txt with a greeting for the lean bench"
+APPENDED = "Sign each answer of the lean bench with the word Marigold."
+# How a user adds to a client's system prompt, where the command line takes it.
+APPEND: dict[str, tuple[str, ...]] = {
+    "claude": ("--append-system-prompt", APPENDED),
+    "codex": ("-c", f'developer_instructions="{APPENDED}"'),
+    "omp": (f"--append-system-prompt={APPENDED}",),
+    "pi": ("--append-system-prompt", APPENDED),
+    "droid": ("--append-system-prompt", APPENDED),
+}
+WAITING_AT = 2  # early, so that short looks at a session have it too
 # Names of models that make a harness send another prompt than `auto` does.
 VARIANTS = (
     ("claude", "claude-sonnet-4-5", {}),
@@ -32,14 +43,20 @@ def record(turns: int, only: str | None = None) -> None:
         for client in CLIENTS:
             if only in (None, client.name):
                 _record(made, client, "cloud", {}, turns, FOLDER / f"{client.name}.json")
+                if client.name in APPEND:
+                    _record(made, _appending(client), "cloud", {}, 2, FOLDER / f"{client.name}~own.json")
         for at, (name, model, env) in enumerate(VARIANTS):
             if only is None:
                 client = next(one for one in CLIENTS if one.name == name)
                 _record(made, client, model, env, 1, FOLDER / f"{name}~{at}.json")
 
 
+def _appending(client: Client) -> Client:
+    return replace(client, argv=lambda model, prompt: [*client.argv(model, prompt), *APPEND[client.name]])
+
+
 def recorded() -> dict[str, list[dict[str, Any]]]:
-    """The requests that each client sent, in order; variants are named `client~n`."""
+    """The requests that each client sent, in order; variants are named `client~n`, those with the user's own prompt `client~own`."""
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
 
 
@@ -55,9 +72,7 @@ def _record(made: Stage, client: Client, model: str, env: dict[str, str], turns:
     for side in (made.manifest, made.llama_swap):
         side.reset()
         for turn in range(turns - 1):
-            command = {"command": f"echo step {turn}", "cmd": f"echo step {turn}"}
-            arguments = {name: command.get(name, value) for name, value in client.arguments.items()}
-            call = scripts.calls((client.tool, arguments), text=f"Step {turn}.")
+            call = scripts.calls(_call(client, turn), text=f"Step {turn}.")
             side.queue({**call, "match": {"contains": f'"{client.tool}"'}})
         side.script(scripts.answer("It is done."))
     done = home.client(client, model, PROMPT)
@@ -66,3 +81,12 @@ def _record(made: Stage, client: Client, model: str, env: dict[str, str], turns:
     kept = [{"path": entry["path"], "headers": entry["headers"], "body": entry["body"]} for entry in asked]
     file.write_text(json.dumps(kept), encoding="utf-8")
     print(f"{file.stem}: exit {done.returncode}, {len(kept)} requests", flush=True)
+
+
+def _call(client: Client, turn: int) -> tuple[str, dict[str, Any]]:
+    """What the model calls at a turn: the shell, a file shown now and then, and once a tool that waits at level 2."""
+    if turn == WAITING_AT:
+        return client.waiting
+    step = "cat AGENTS.md" if turn % 5 == 4 else f"echo step {turn}"
+    told = {"command": step, "cmd": step}
+    return client.tool, {name: told.get(name, value) for name, value in client.arguments.items()}

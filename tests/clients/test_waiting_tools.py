@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,17 +15,6 @@ from tests.daemon import Stage
 from tests.sim import scripts
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
-
-# A tool of each client that waits, and a call of it that does no harm: what matters is that its result comes back.
-WAITING: dict[str, tuple[str, dict[str, Any]]] = {
-    "claude": ("Skill", {"skill": "none"}),
-    "codex": ("get_goal", {}),
-    "opencode": ("todowrite", {"todos": []}),
-    "vibe": ("todo", {"action": "read"}),
-    "omp": ("todo", {"i": "Looking", "op": "view"}),
-    "pi": ("mcp__brainrouter__get_session_list", {}),
-    "droid": ("Skill", {"skill": "none"}),
-}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +36,7 @@ def test_a_client_runs_a_tool_that_waited_and_hears_nothing_of_the_search(
     home.make(waiting.daemon)
     done = home.brainrouter("install", client.name, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    tool, arguments = WAITING[client.name]
+    tool, arguments = client.waiting
     offered = {"match": {"contains": '"call_tool"'}}
     side = waiting.llama_swap
     side.reset()

@@ -38,8 +38,8 @@ RARE = [
 TOOLS = [*EVERYDAY, *RARE]
 
 
-def made() -> Deferral:
-    """What becomes of `TOOLS`."""
-    found = deferral(TOOLS)
+def made(tools: list[dict[str, Any]] = TOOLS) -> Deferral:
+    """What becomes of `tools`, some of which must wait."""
+    found = deferral(tools)
     assert found is not None
     return found

@@ -50,6 +50,13 @@ def test_the_tools_of_everyday_work_stay_and_the_others_are_named() -> None:
     assert text_tokens(json.dumps(found.offered).encode()) < text_tokens(json.dumps(TOOLS).encode()) / 2
 
 
+def test_a_tool_that_lists_folders_waits_where_a_shell_does_it() -> None:
+    lists = tool("LS", "Lists a folder.", path=TEXT)
+    shell = next(one for one in TOOLS if one["function"]["name"] == "Bash")
+    assert "LS" in made([*TOOLS, lists]).hidden
+    assert "LS" not in made([one for one in [*TOOLS, lists] if one != shell]).hidden
+
+
 def test_the_order_in_which_tools_came_changes_nothing() -> None:
     assert deferral(TOOLS[::-1]) == made()
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from brainrouter.policy.lean.envelopes import changed
-from brainrouter.policy.lean.fingerprint import SIZE, normal
+from brainrouter.policy.lean.fingerprint import SIZE, fingerprint, normal
 from brainrouter.policy.lean.known import KNOWN as REAL
 from brainrouter.policy.lean.prune import prune
 from brainrouter.policy.lean.zones import unclosed, zones
@@ -29,6 +29,7 @@ def test_what_differs_from_user_to_user_is_not_part_of_a_lines_fingerprint() -> 
     assert normal("  Write to `/home/ann/.x/memory/` on 2026-11-23") == normal(
         "Write to `/srv/y/` on 2027-01-01"
     )
+    assert normal("You run as the model named a/b-2. Go.") == normal("You run as the model named c. Go.")
     assert normal("Write to memory") != normal("Read from memory")
 
 
@@ -49,6 +50,17 @@ def test_a_heading_or_an_introduction_stays_with_what_stays_below_it() -> None:
         == f"{skills}\n\n- mine: does what I like"
     )
     assert left(f"{skills}\n\n{LINE}\n\nMine.") == "Mine."
+
+
+def test_what_a_tag_names_already_needs_no_introduction() -> None:
+    told = "The following skills are available for use with the Skill tool:"
+    assert left(f"{LINE}\n{told}\n<env>\nhere\n</env>") == "<env>\nhere\n</env>"
+
+
+def test_a_long_heading_is_prose() -> None:
+    prose = "# " + LINE * 2
+    known = KNOWN | {fingerprint(normal(prose))}
+    assert prune(f"{LINE}\n{prose}\nMine.", known).text == "Mine."
 
 
 def test_tags_stay_in_pairs_around_what_stays() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from brainrouter.policy.lean.tools import SLIM, TERSE, Limits, in_order, readable, shortened, slim
+from brainrouter.policy.lean.tools import SLIM, TERSE, Limits, in_order, readable, slim
+from brainrouter.policy.lean.words import shortened
 
 LONG = "It does a thing. " * 100
 
@@ -67,17 +68,28 @@ def test_nested_schemas_are_slimmed_too() -> None:
         assert len(found["properties"]["x"]["description"]) <= SLIM.optional
 
 
-def test_terse_tools_say_less_of_what_may_be_left_out_and_nothing_where_that_is_much() -> None:
-    named = {name: {"type": "string", "description": LONG} for name in "abcdefgh"}
-    for names, optional in (("abc", True), ("abcdefgh", False)):
-        one = tool("a", LONG, **{name: named[name] for name in names})
-        one["function"]["parameters"]["required"] = ["a"]
-        function = slim([one], TERSE)[0]["function"]
+def test_terse_tools_say_what_must_be_given_and_nothing_of_many_that_need_not() -> None:
+    named = {name: {"type": "string", "description": LONG} for name in ("one", *"abcdefg")}
+    for names, optional in ((("one", "a", "b"), True), (("one", *"abcdefg"), False)):
+        tools = [tool("a", LONG, **{name: named[name] for name in names})]
+        tools[0]["function"]["parameters"]["required"] = ["one"]
+        function = slim(tools, TERSE)[0]["function"]
         assert len(function["description"]) <= TERSE.words
         found = function["parameters"]["properties"]
-        assert found["a"]["description"].startswith("It does a thing.")
+        assert found["one"]["description"].startswith("It does a thing.")
         assert all(("description" in found[name]) is optional for name in names[1:])
         assert list(found) == list(names)
+
+
+def test_terse_tools_have_no_words_that_a_name_says_nor_half_a_sentence_of_what_need_not_be_given() -> None:
+    half = "Says at some length what nobody needs to know in order to call it at all"
+    words = {"path": "The path to the file", "unit": "In seconds", "extra": half, "must": half}
+    one = tool("Read", "", **{name: {"type": "string", "description": said} for name, said in words.items()})
+    one["function"]["parameters"]["required"] = ["path", "must"]
+    found = slim([one], TERSE)[0]["function"]["parameters"]["properties"]
+    assert {name: below.get("description") for name, below in found.items()} == {
+        "path": None, "unit": "In seconds", "extra": None, "must": half,
+    }  # fmt: skip
 
 
 def test_bounds_that_bind_nobody_go() -> None:
@@ -88,6 +100,18 @@ def test_bounds_that_bind_nobody_go() -> None:
     assert schema["properties"] == {
         "number": {"type": "integer", "minimum": 0}, "small": {"type": "integer", "maximum": 9},
     }  # fmt: skip
+    assert slim([tool("a", "", number=number)], TERSE)[0]["function"]["parameters"]["properties"] == {
+        "number": {"type": "integer"}
+    }
+
+
+def test_that_nothing_else_may_be_given_is_not_said_but_what_may_is() -> None:
+    one = tool("a", "", free={"type": "object", "additionalProperties": {"type": "string", "title": "T"}})
+    one["function"]["parameters"]["additionalProperties"] = False
+    assert slim([one])[0]["function"]["parameters"] == {
+        "type": "object",
+        "properties": {"free": {"type": "object", "additionalProperties": {"type": "string"}}},
+    }
 
 
 def test_the_order_of_tools_does_not_depend_on_who_came_first() -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from brainrouter.policy.adapt import adapt
 from brainrouter.policy.lean.offer import NOTHING, offer
-from brainrouter.policy.lean.prompt import LEAN_PROMPT
+from brainrouter.policy.lean.prompt import BRIEF_PROMPT, LEAN_PROMPT
 from brainrouter.policy.lean.turn import lean_turn
+from tests.policy.deferred import TOOLS
 from tests.policy.lean_sessions import HARNESSES, KNOWN, PROSE, Session
 
 every_harness = pytest.mark.parametrize("harness", HARNESSES)
@@ -134,6 +135,18 @@ def test_harness_prose_that_a_user_pastes_outside_an_envelope_stays() -> None:
 def test_the_users_own_prompt_takes_the_place_of_ours() -> None:
     talk = [{"role": "system", "content": f"{PROSE}\ncwd: /p"}, {"role": "user", "content": "hi"}]
     assert lean_turn(talk, NOTHING, "Mine.\n", known=KNOWN).messages[0]["content"] == "Mine.\n\ncwd: /p"
+
+
+def test_little_prose_goes_only_where_tools_wait_and_a_brief_text_comes_for_it() -> None:
+    session, little = Session("pi"), "\n".join(PROSE.split("\n")[:15])
+    light = f"{little}\n\n{session.appended}\ncwd: {session.cwd}"
+    talk = [{"role": "system", "content": light}, {"role": "user", "content": session.prompt}]
+    waiting = lean_turn(talk, offer(json.dumps(TOOLS).encode(), 2), known=KNOWN).messages[0]["content"]
+    assert waiting.startswith(BRIEF_PROMPT)
+    assert waiting.endswith(f"{session.appended}\ncwd: {session.cwd}")
+    assert "find_tools" in waiting
+    for tools in (NOTHING, offer(json.dumps(TOOLS).encode(), 1)):
+        assert lean_turn(talk, tools, known=KNOWN).messages == talk
 
 
 def test_a_time_of_day_is_told_to_the_day() -> None:

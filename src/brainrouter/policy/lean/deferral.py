@@ -17,7 +17,8 @@ from msgspec import Raw
 
 from brainrouter.policy.adapt import Message
 from brainrouter.policy.lean.everyday import everyday
-from brainrouter.policy.lean.tools import FULL, TERSE, Tool, parameters_of, shortened, slim, tool_name
+from brainrouter.policy.lean.tools import FULL, TERSE, Tool, parameters_of, slim, tool_name
+from brainrouter.policy.lean.words import cut_short, shortened
 from brainrouter.wire.chat_request import call_of, function_of
 from brainrouter.wire.token_estimate import text_tokens
 
@@ -25,7 +26,7 @@ FIND, CALL = "find_tools", "call_tool"
 SHOWN_MAX = 3  # tools that one search by words shows
 LISTED_WITH_WORDS = 40  # tools up to which each is listed with what it does
 LISTED_MAX = 150
-_LISTED_WORDS = 48
+_LISTED_WORDS = 40
 WORTH = 150  # tokens from which two more tools in the way are a gain
 
 _SEARCHES = re.compile(r"tool_?search|search_?tools?", re.IGNORECASE).fullmatch
@@ -57,7 +58,7 @@ class Deferral:
     @property
     def rule(self) -> str:
         """What the lean prompt says of our tools."""
-        return f"- `{self.find}` shows tools that are not listed here; `{self.call}` calls one of them."
+        return f"- `{self.find}` shows tools that are not listed here; `{self.call}` calls them."
 
     def settled(self, call: Call) -> Call | str:
         """The harness' own call behind a model's call, or the text that answers one of ours."""
@@ -193,7 +194,7 @@ def _ours(find: str, call: str, hidden: dict[str, Tool]) -> list[Tool]:
     else:
         lines = "\n".join(f"- {name}: {_first_words(tool)}" for name, tool in listed)
     more = f"\nand {len(hidden) - len(listed)} more" if len(hidden) > len(listed) else ""
-    query = {"type": "string", "description": "names from the list, or words for what you need"}
+    query = {"type": "string", "description": "names from the list, or words"}
     finds = function_of(
         find,
         f"Shows how these further tools are called:\n{lines}{more}",
@@ -202,7 +203,7 @@ def _ours(find: str, call: str, hidden: dict[str, Tool]) -> list[Tool]:
     fields = {"name": {"type": "string"}, "arguments": {"type": "object"}}
     calls = function_of(
         call,
-        f"Calls a tool that `{find}` has shown, with arguments that fit its schema.",
+        f"Calls a tool that `{find}` has shown.",
         {"type": "object", "properties": fields, "required": ["name", "arguments"]},
     )
     return [finds, calls]
@@ -210,7 +211,7 @@ def _ours(find: str, call: str, hidden: dict[str, Tool]) -> list[Tool]:
 
 def _first_words(tool: Tool) -> str:
     words = " ".join(str(tool["function"].get("description") or "").split())
-    return shortened(words, _LISTED_WORDS)
+    return cut_short(shortened(words, _LISTED_WORDS, clauses=True))
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from brainrouter.policy.lean.tools import Tool, parameters_of, tool_name
 
-Kind = Literal["shell", "read", "edit", "write", "search", "other"]
+Kind = Literal["shell", "read", "edit", "write", "search", "list", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ _SIGNS: dict[Kind, _Sign] = {
     ),
     "write": _sign("write write_file writefile create create_file", "content", "file_path filePath path"),
     "search": _sign("grep glob find grep_search glob_search file_search", "pattern patterns"),
-    "other": _sign("ls list_directory list_files write_stdin wait"),
+    "list": _sign("ls list_directory list_files"),
+    "other": _sign("write_stdin wait"),
 }  # fmt: skip
 
 
@@ -52,8 +53,9 @@ def of_kind(kind: Kind, tools: Sequence[Tool]) -> list[Tool]:
 
 
 def everyday(tools: Sequence[Tool]) -> set[str]:
-    """The names of all that no turn should do without."""
-    return {tool_name(tool) for kind in _SIGNS for tool in of_kind(kind, tools)}
+    """The names of all that no turn should do without: a shell lists folders, too."""
+    kinds: list[Kind] = [kind for kind in _SIGNS if kind != "list" or not of_kind("shell", tools)]
+    return {tool_name(tool) for kind in kinds for tool in of_kind(kind, tools)}
 
 
 def plain_name(tool: Tool) -> str:

@@ -13,13 +13,14 @@ STRONG = 24  # characters from which a line is nobody's but the harness' own
 
 _QUOTED = re.compile(r"`[^`\n]*/[^`\n]*`")
 _PATH = re.compile(r"(?<![\w:/<])~?/[\w.@~+-]+(?:/[\w.@~+-]*)*")
+_MODEL = re.compile(r"\b(model named|model id is|model:) [\w./:-]+(?: \([\w./:-]+\))?", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def normal(line: str) -> str:
-    """The line without what differs from user to user and day to day: paths, numbers, indentation."""
-    line = " ".join(line.split())
+    """The line without what differs from user to user and day to day: paths, numbers, the model's name, indentation."""
+    line = _MODEL.sub(r"\1 /", " ".join(line.split()))
     if "/" in line:
         line = _PATH.sub("/", _QUOTED.sub("`/`", line))
     return _DIGITS.sub("0", line)

@@ -16,6 +16,7 @@ from brainrouter.policy.lean.zones import zones
 KEPT, BLANK, OWN, MAYBE, TAG = range(5)
 
 _HEADING = re.compile(r"(?:#{1,6}|§) ")
+_TITLE_MAX = 100  # a longer heading is prose
 _TAG = re.compile(r"<(/?)([A-Za-z][\w-]*)(?: [^<>]*)?>$")
 
 
@@ -93,7 +94,10 @@ def _settle(marks: list[int]) -> None:
 
 
 def _keep_introductions(lines: list[str], marks: list[int], stays: list[bool]) -> None:
-    """A heading, or a line that ends with a colon, stays where something of the paragraph below it does."""
+    """A heading, or a line that ends with a colon, stays where something of the paragraph below it does.
+
+    What a tag right below it names already needs no introduction.
+    """
     here = below = False  # does anything stay in this paragraph, in the one below it?
     read = 0  # lines of this paragraph that were read
     for index in range(len(lines) - 1, -1, -1):
@@ -102,10 +106,15 @@ def _keep_introductions(lines: list[str], marks: list[int], stays: list[bool]) -
             if read:
                 below, here, read = here, False, 0
             continue
-        if marks[index] == OWN and (line.endswith(":") or _HEADING.match(line)):
-            stays[index] = here if read else below
+        if marks[index] == OWN and _introduces(line):
+            named = read and _TAG.match(lines[index + 1].strip())
+            stays[index] = not named and (here if read else below)
         here = here or stays[index]
         read += 1
+
+
+def _introduces(line: str) -> bool:
+    return line.endswith(":") or (_HEADING.match(line) is not None and len(line) <= _TITLE_MAX)
 
 
 def _keep_tags(lines: list[str], marks: list[int], stays: list[bool]) -> None:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
+
+from brainrouter.policy.lean.words import CUT, cut_short, idle, shortened, telling
 
 Tool = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Characters: of a tool's description, of a required parameter's, of another's (none where there are `many`)."""
+    """Characters: of a tool's description, of a required parameter's, of another's (none where there are `many`).
+
+    Where they are `terse`, a parameter has no words that its name says already, one that may be left out has whole
+    clauses or none, and that a number is not below nought goes without saying.
+    """
 
     words: int
     required: int
     optional: int
     many: int
+    terse: bool = False
 
 
 SLIM = Limits(words=200, required=70, optional=70, many=1_000)
-TERSE = Limits(words=120, required=60, optional=40, many=6)
+TERSE = Limits(words=110, required=75, optional=40, many=6, terse=True)
 FULL = Limits(words=600, required=200, optional=200, many=1_000)
 CODE_WORDS_MAX = 1_200  # where what to write is a program
 _NO_BOUND = 2**53 - 1  # what a schema made from JavaScript says where there is none
@@ -32,13 +39,10 @@ _NO_BOUND = 2**53 - 1  # what a schema made from JavaScript says where there is 
 _LANGUAGE = frozenset(("input", "patch"))
 _CODE = frozenset(("code", "script"))
 
-_BLOCKS = re.compile(
-    r"<(example|examples|good-example|bad-example)>(?:(?!</?\1>).)*</\1>\s*", re.DOTALL | re.IGNORECASE
-)
-_BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*[-*#<])")
 _SCHEMA_NOISE = ("$schema", "$comment", "examples", "title")
 _NESTED = ("$defs", "definitions", "patternProperties")
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_LOWER = ("minimum", "exclusiveMinimum")
+_BOUNDS = (*_LOWER, "maximum", "exclusiveMaximum")
 DEPTH_MAX = 20
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 
@@ -90,7 +94,7 @@ def _slim(tool: Tool, limits: Limits) -> Tool:
         names = _object(schema.get("properties"))
         function["description"] = _described(function["description"], names, limits.words)
     if schema:
-        function["parameters"] = _schema(schema, limits, 0)
+        function["parameters"] = _schema(schema, limits, 0, function["name"])
     return {**tool, "function": function}
 
 
@@ -98,36 +102,18 @@ def _described(words: str, properties: Iterable[str], limit: int) -> str:
     names = set(properties)
     if names & _LANGUAGE:
         return words
-    return shortened(words, CODE_WORDS_MAX if names & _CODE else limit)
+    return shortened(words, CODE_WORDS_MAX if names & _CODE else limit, clauses=True)
 
 
-def shortened(words: str, limit: int) -> str:
-    """The first sentences of `words`, whole ones where they fit; examples go first."""
-    if len(words) <= limit:
-        return words
-    words = _BLOCKS.sub("", words).strip()
-    if len(words) <= limit:
-        return words
-    end = 0
-    for stop in _BREAK.finditer(words[: limit + 200]):
-        if stop.start() > limit:
-            break
-        end = stop.start()
-    if end >= limit // 3:
-        return words[:end].rstrip()
-    cut = words[: limit - 1]
-    return (cut.rpartition(" ")[0] or cut).rstrip() + "…"
-
-
-def _schema(schema: dict[str, Any], limits: Limits, depth: int) -> dict[str, Any]:
+def _schema(schema: dict[str, Any], limits: Limits, depth: int, tool: str = "") -> dict[str, Any]:
     if depth > DEPTH_MAX:
         return schema
     slimmed: dict[str, Any] = {}
     for key, value in schema.items():
-        if (key in _SCHEMA_NOISE and not isinstance(value, dict)) or _no_bound(key, value):
+        if (key in _SCHEMA_NOISE and not isinstance(value, dict)) or _binds_nobody(key, value, limits):
             continue
         if key == "properties" and isinstance(value, dict):
-            slimmed[key] = _properties(schema, cast("dict[str, Any]", value), limits, depth)
+            slimmed[key] = _properties(schema, cast("dict[str, Any]", value), limits, depth, tool)
         elif key in _NESTED and isinstance(value, dict):
             inner = cast("dict[str, Any]", value)
             slimmed[key] = {name: _one(below, limits, depth) for name, below in inner.items()}
@@ -140,31 +126,45 @@ def _schema(schema: dict[str, Any], limits: Limits, depth: int) -> dict[str, Any
     return slimmed
 
 
-def _properties(schema: dict[str, Any], inner: dict[str, Any], limits: Limits, depth: int) -> dict[str, Any]:
+def _properties(
+    schema: dict[str, Any], inner: dict[str, Any], limits: Limits, depth: int, tool: str
+) -> dict[str, Any]:
     required = schema.get("required")
     needed = set(filter(_is_text, cast("list[Any]", required))) if isinstance(required, list) else set[str]()
+    beside = " ".join((tool, *inner))
     optional = limits.optional if len(inner) - len(needed) <= limits.many else 0
-    return {
-        name: _one(below, limits, depth, limits.required if name in needed else optional)
-        for name, below in inner.items()
-    }
+
+    def said(name: str, words: str) -> str:
+        required = name in needed
+        words = shortened(words, limits.required if required else optional) if required or optional else ""
+        if not limits.terse:
+            return words
+        halved = words.endswith(CUT) and not required and telling(name)
+        return "" if halved or idle(words, name, beside) else cut_short(words)
+
+    return {name: _one(below, limits, depth, partial(said, name)) for name, below in inner.items()}
 
 
-def _one(schema: Any, limits: Limits, depth: int, words: int | None = None) -> Any:
+def _one(schema: Any, limits: Limits, depth: int, said: Callable[[str], str] | None = None) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = _schema(cast("dict[str, Any]", schema), limits, depth + 1)
-    said = made.get("description")
-    if isinstance(said, str):
-        limit = limits.optional if words is None else words
+    words = made.get("description")
+    if isinstance(words, str):
         made.pop("description")
-        if limit:
-            made["description"] = shortened(said, limit)
+        left = said(words) if said else shortened(words, limits.optional)
+        if left:
+            made["description"] = left
     return made
 
 
-def _no_bound(key: str, value: Any) -> bool:
-    return key in _BOUNDS and isinstance(value, int) and abs(value) >= _NO_BOUND
+def _binds_nobody(key: str, value: Any, limits: Limits) -> bool:
+    """Whether a part of a schema forbids only what nobody writes, or what every grammar made from a schema does."""
+    if key == "additionalProperties":
+        return value is False
+    if key not in _BOUNDS or not isinstance(value, int):
+        return False
+    return abs(value) >= _NO_BOUND or (limits.terse and value == 0 and key in _LOWER)
 
 
 def _is_text(value: Any) -> bool:

@@ -21,6 +21,7 @@ from brainrouter.policy.lean.zones import zones
 from brainrouter.wire.token_estimate import text_tokens
 
 HEAVY_CHARS = 3_000  # of known prose, from which our own text in its place is a gain
+LIGHT_CHARS = 1_500  # and from which our brief one is, where every token counts: tools wait
 LONGEST_CHARS = (
     1_000_000  # of an opening that is looked into: harnesses send a tenth, and the search holds the loop up
 )
@@ -86,7 +87,7 @@ def lean_turn(
     opening = _MEMO.get(
         (raw, offered.encoded, override, unknown_too, known),
         len(raw),
-        lambda: _opening(messages[:first], _own_prompt(offered, override), known, unknown_too=unknown_too),
+        lambda: _opening(messages[:first], _Prompts(offered, override), known, unknown_too=unknown_too),
     )
     later = [new for message in messages[first:] if (new := changed(message, steady)) is not None]
     if opening.replaced:
@@ -105,19 +106,34 @@ def lean_turn(
     return LeanTurn(made, offered, saving)
 
 
-def _own_prompt(offered: Offer, override: str | None) -> str:
-    return lean_prompt(offered.tools or [], override, offered.deferral.rule if offered.deferral else "")
+@dataclass(frozen=True, slots=True)
+class _Prompts:
+    """What may come in place of a harness' prose."""
+
+    offered: Offer
+    override: str | None
+
+    def instead_of(self, chars: int) -> str:
+        """Our prompt, or the user's, for so many characters of the harness' own; empty where that would be no gain."""
+        waiting = self.offered.deferral
+        brief = chars < HEAVY_CHARS
+        if brief and (waiting is None or chars < LIGHT_CHARS):
+            return ""
+        rule = waiting.rule if waiting else ""
+        return lean_prompt(self.offered.tools or [], self.override, rule, brief=brief)
 
 
-def _opening(messages: list[Message], own: str, known: frozenset[bytes], *, unknown_too: bool) -> _Opening:
+def _opening(
+    messages: list[Message], prompts: _Prompts, known: frozenset[bytes], *, unknown_too: bool
+) -> _Opening:
     if sum(len(text_of(message.get("content"))) for message in messages) > LONGEST_CHARS:
         weight = text_tokens(msgspec.json.encode(messages))
         return _Opening(messages, False, "prompt left whole: no harness writes one so long", weight, weight)
     held = [new for message in messages if (new := changed(message, steady)) is not None]
-    leaner, note = _replaced(held, own, known)
+    leaner, note = _replaced(held, prompts, known)
     replaced = leaner is not held
     if not replaced and unknown_too and not note:
-        leaner, note = _replaced_unknown(held, own)
+        leaner, note = _replaced_unknown(held, prompts.instead_of(HEAVY_CHARS))
     before, after = (text_tokens(msgspec.json.encode(one)) for one in (messages, leaner))
     return _Opening(leaner, replaced, note, before, after)
 
@@ -126,10 +142,13 @@ def _same(some: list[Message], others: list[Message]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-def _replaced(messages: list[Message], own: str, known: frozenset[bytes]) -> tuple[list[Message], str]:
-    """An opening with our `own` prompt in place of the harness' own; as it is, and why, where that is not safe."""
+def _replaced(
+    messages: list[Message], prompts: _Prompts, known: frozenset[bytes]
+) -> tuple[list[Message], str]:
+    """An opening with a prompt of ours in place of the harness' own; as it is, and why, where that is not safe."""
     texts = [text for message in messages for text in harness_texts(message)]
-    if sum(prune(text, known).own for text in texts) < HEAVY_CHARS:
+    own = prompts.instead_of(sum(prune(text, known).own for text in texts))
+    if not own:
         return messages, ""
     head = next((i for i, message in enumerate(messages) if not is_system(message)), len(messages))
     kept = [prune(text_of(message.get("content")), known).text for message in messages[:head]]
