@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.daemon import Stage
-from tests.sim.scripts import answer
+from tests.sim.scripts import answer, status
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -26,6 +26,17 @@ def test_the_tokens_that_were_spared_are_told(stage: Stage) -> None:
     assert event["lean_note"] is None
     [asked] = [entry for entry in stage.llama_swap.requests() if "spare me" in entry["text"]]
     assert len(asked["body"]["tools"][0]["function"]["description"]) < 300
+
+
+def test_a_turn_that_nobody_sent_there_by_name_is_spared_as_much(stage: Stage) -> None:
+    named = stage.daemon.chat("gemma-small", "by the model's name", tools=TOOLS)
+    stage.manifest.script(status(503))
+    fallen = stage.daemon.chat("auto", "when the cloud is down", tools=TOOLS)
+    for reply, text in ((named, "by the model's name"), (fallen, "when the cloud is down")):
+        assert reply.status == 200
+        event = stage.daemon.event(text)
+        assert event["side"] == "local"
+        assert event["lean_tokens_before"] - event["lean_tokens"] > 200
 
 
 def test_seconds_are_told_once_the_model_said_how_fast_it_reads(stage: Stage) -> None:

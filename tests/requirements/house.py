@@ -120,7 +120,13 @@ LEAN = (
         "policy/lean_fit",
         "flows/window_fit",
     ),
-    waiting("lean.share", "four fifths of every harness' prompt are spared", "11", "flows/lean_events"),
+    held(
+        "lean.share",
+        "where tools wait, four fifths of what a harness sends is spared, of the little that pi sends nearly half",
+        "clients/waiting_tools",
+        "policy/lean_words",
+        "flows/lean_events",
+    ),
 )
 
 SURVIVES = (

@@ -8,7 +8,7 @@ _BLOCKS = re.compile(
     r"<(example|examples|good-example|bad-example)>(?:(?!</?\1>).)*</\1>\s*", re.DOTALL | re.IGNORECASE
 )
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*[-*#<])")
-_LABEL = re.compile(r"(?:required|optional)[:,.] ", re.IGNORECASE)  # the schema says it
+_LABEL = re.compile(r"\A(?:required|optional)[:,.] ", re.IGNORECASE)  # the schema says it
 _ASIDE = re.compile(r" (?=\()")
 _CLAUSE = re.compile(rf"[,;:](?=\s)| (?=\u2014|- )|{_ASIDE.pattern}")
 _OPENER = re.compile(r"\s*\n(?:[^\n]{0,40}:|<[\w-]{1,40}>)$")  # "Usage:", with nothing left below it
