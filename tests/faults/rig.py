@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,11 @@ def honest(trial: Trial, heard: Heard, whole: str = TEXT) -> None:
 
 def metrics(daemon: Daemon) -> dict[str, float]:
     """The metrics by name and labels."""
-    lines = daemon.send("GET", "/metrics").body.decode().splitlines()
+    return _gauges(daemon.send("GET", "/metrics").body)
+
+
+def _gauges(page: bytes) -> dict[str, float]:
+    lines = page.decode().splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 
@@ -125,9 +130,22 @@ def open_files(pid: int) -> int:
 
 def own_files(daemon: Daemon) -> int:
     """The descriptors of a daemon without its connections to upstreams, which a pool may keep, and to clients."""
-    gauges = metrics(daemon)
-    held = sum(int(gauges[f'brainrouter_connections{{end="{end}"}}']) for end in ("upstream", "client"))
-    return open_files(pid_of(daemon)) - held
+    with contextlib.closing(
+        daemon.connect()
+    ) as asking:  # open still when they are counted, as it is in the gauge
+        asking.request("GET", "/metrics")
+        gauges = _gauges(asking.getresponse().read())
+        held = sum(int(gauges[f'brainrouter_connections{{end="{end}"}}']) for end in ("upstream", "client"))
+        return open_files(pid_of(daemon)) - held
+
+
+def named_files(pid: int) -> list[str]:
+    """What the descriptors of a process are of."""
+    names: list[str] = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(file).partition("[")[0])
+    return sorted(names)
 
 
 def cpu_s(pid: int) -> float:
