@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from bench.lean_clients import APPEND, APPENDED, FOLDER, PROMPT, RULES, record, recorded
+from bench.lean_clients import APPENDED, FOLDER, PROMPT, RULES, record, recorded
 from bench.lean_parts import least, servers, users, weight
 from bench.lean_server import WIDE, WINDOW, Measured, measured
 from brainrouter.edge.mcp.tools import INSTRUCTIONS
@@ -238,8 +238,6 @@ def _kept(turns: list[Turn], leans: list[LeanTurn]) -> str:
 
 def _own_prompt(name: str) -> str:
     """Whether what a user added to a client's system prompt reached it, and is left at every level."""
-    if name not in APPEND:
-        return "-"
     turns = [hub(one) for one in recorded()[f"{name}~own"] if one["body"].get("tools")]
     if not all(APPENDED in _text(messages) for messages, _ in turns):
         return "**not sent**"
@@ -326,7 +324,7 @@ instructions, the task.
 what a client sends of these must be in what is sent on. A prefix stands still where a turn begins, byte for byte, with
 the whole of the turn before it. In each session the model calls the client's own shell, reads a file with it, and once calls
 a tool that waits at level 2; the client really runs them all. *Own prompt* is a session of its own, with a line that the user
-added to the system prompt, and the same checklist; `-` where the client's command line takes none.
+adds to what the client says (on its command line; OpenCode and Vibe: in an AGENTS.md at home), and the same checklist.
 
 {holds}
 omp waits a quarter of a second for its MCP servers and adds them to the system prompt at a later request: that one turn

@@ -18,7 +18,7 @@ FOLDER = ROOT / ".cache" / "lean"  # the prompts are their makers': they stay on
 RULES = "# Rules of the lean bench\n\nIndent with lean-bench tabs.\n\n## Tests\n\nRun `make lean-bench` before you finish.\n"
 PROMPT = "Create a file hello.txt with a greeting for the lean bench"
 APPENDED = "Sign each answer of the lean bench with the word Marigold."
-# How a user adds to a client's system prompt, where the command line takes it.
+# How a user adds to what a client tells the model: on the command line, or in a file at home.
 APPEND: dict[str, tuple[str, ...]] = {
     "claude": ("--append-system-prompt", APPENDED),
     "codex": ("-c", f'developer_instructions="{APPENDED}"'),
@@ -26,6 +26,7 @@ APPEND: dict[str, tuple[str, ...]] = {
     "pi": ("--append-system-prompt", APPENDED),
     "droid": ("--append-system-prompt", APPENDED),
 }
+APPEND_FILE = {"opencode": ".config/opencode/AGENTS.md", "vibe": ".vibe/AGENTS.md"}
 WAITING_AT = 2  # early, so that short looks at a session have it too
 # Names of models that make a harness send another prompt than `auto` does.
 VARIANTS = (
@@ -43,8 +44,9 @@ def record(turns: int, only: str | None = None) -> None:
         for client in CLIENTS:
             if only in (None, client.name):
                 _record(made, client, "cloud", {}, turns, FOLDER / f"{client.name}.json")
-                if client.name in APPEND:
-                    _record(made, _appending(client), "cloud", {}, 2, FOLDER / f"{client.name}~own.json")
+                _record(
+                    made, _appending(client), "cloud", {}, 2, FOLDER / f"{client.name}~own.json", own=True
+                )
         for at, (name, model, env) in enumerate(VARIANTS):
             if only is None:
                 client = next(one for one in CLIENTS if one.name == name)
@@ -52,7 +54,8 @@ def record(turns: int, only: str | None = None) -> None:
 
 
 def _appending(client: Client) -> Client:
-    return replace(client, argv=lambda model, prompt: [*client.argv(model, prompt), *APPEND[client.name]])
+    own = APPEND.get(client.name, ())
+    return replace(client, argv=lambda model, prompt: [*client.argv(model, prompt), *own])
 
 
 def recorded() -> dict[str, list[dict[str, Any]]]:
@@ -60,7 +63,9 @@ def recorded() -> dict[str, list[dict[str, Any]]]:
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}
 
 
-def _record(made: Stage, client: Client, model: str, env: dict[str, str], turns: int, file: Path) -> None:
+def _record(
+    made: Stage, client: Client, model: str, env: dict[str, str], turns: int, file: Path, *, own: bool = False
+) -> None:
     for name in (client.name, *client.needs):
         ensure(name)
     home = Home(Path(tempfile.mkdtemp(prefix="lean-")) / "home")
@@ -68,6 +73,10 @@ def _record(made: Stage, client: Client, model: str, env: dict[str, str], turns:
     home.env.update(env)
     for name in ("AGENTS.md", "CLAUDE.md"):
         (home.project / name).write_text(RULES, encoding="utf-8")
+    if own and client.name in APPEND_FILE:
+        path = home.path / APPEND_FILE[client.name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{APPENDED}\n", encoding="utf-8")
     home.brainrouter("install", client.name, "--yes")
     for side in (made.manifest, made.llama_swap):
         side.reset()
