@@ -328,7 +328,8 @@ adds to what the client says (on its command line; OpenCode and Vibe: in an AGEN
 
 {holds}
 omp waits a quarter of a second for its MCP servers and adds them to the system prompt at a later request: that one turn
-begins anew.
+does not begin with the whole of the one before. What it adds is put at the end of the system prompt, so that all that stood
+there stands.
 
 ## What the server makes of it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from brainrouter.policy.adapt import adapt
 from brainrouter.policy.lean.offer import NOTHING, offer
 from brainrouter.policy.lean.prompt import BRIEF_PROMPT, LEAN_PROMPT
+from brainrouter.policy.lean.stable import steady
 from brainrouter.policy.lean.turn import lean_turn
 from tests.policy.deferred import TOOLS
 from tests.policy.lean_sessions import HARNESSES, KNOWN, PROSE, Session
@@ -152,6 +154,29 @@ def test_little_prose_goes_only_where_tools_wait_and_a_brief_text_comes_for_it()
 def test_a_time_of_day_is_told_to_the_day() -> None:
     talk = [{"role": "system", "content": "Current time: 2026-11-23T02:25:11Z\nUpdated: 2026-01-01T10:00"}]
     assert lean_turn(talk).messages[0]["content"] == "Current time: 2026-11-23\nUpdated: 2026-01-01T10:00"
+
+
+def test_tools_that_come_up_late_are_told_last_so_that_all_before_them_stands() -> None:
+    devices = (
+        "## Additional devices (docs on demand)\n- xd://desk — sends a letter.\n- xd://till — counts.\n\n"
+    )
+    first, second = (
+        lean_turn([{"role": "system", "content": f"Be kind.\n\n{late}PROJECT\n\nUse tabs."}]).messages[0][
+            "content"
+        ]
+        for late in ("", devices)
+    )
+    assert second == f"{first}\n\n{devices.strip()}"
+
+
+@pytest.mark.parametrize(
+    "bomb", ["- xd://", "- xd://\n", "## Additional devices\n", "## Additional devices\n- xd://x\n"]
+)
+def test_hostile_lists_cost_no_more_than_their_length(bomb: str) -> None:
+    text = "## Additional devices\n" + bomb * (200_000 // len(bomb))
+    began = time.process_time()
+    steady(text)
+    assert time.process_time() - began < 2.0
 
 
 def test_the_lean_prompt_is_about_five_hundred_tokens_and_warns_of_loops() -> None:

@@ -16,12 +16,17 @@ _CLOCK = re.compile(
     r"(?: is)?[ \t]*[:>][ \t]*\d{4}-\d\d-\d\d)[T ]\d\d:\d\d[^\s<]*",
     re.IGNORECASE | re.MULTILINE,
 )
+# omp lists the tools of its MCP servers once they are up, in the middle of what it said before.
+_LATE = re.compile(r"^## Additional devices[^\n]*\n(?:- xd://[^\n]*(?:\n|$))+\n*", re.MULTILINE)
 
 
 def steady(text: str) -> str:
-    """A harness' text without counters, billing lines and times of day; dates stay."""
+    """A harness' text without counters, billing lines and times of day; dates stay. What comes late goes last."""
     if "x-anthropic-billing-header:" in text:
         text = _BILLING.sub("", text)
     if "<total_tokens>" in text:
         text = _COUNTER.sub("", text)
+    if "- xd://" in text:
+        late = "\n".join(found.group().strip() for found in _LATE.finditer(text))
+        text = f"{_LATE.sub('', text).rstrip()}\n\n{late}" if late else text
     return _CLOCK.sub(r"\1", text) if ":" in text else text
