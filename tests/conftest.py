@@ -27,6 +27,7 @@ settings.load_profile("house")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="run the whole catalogue of faults and attacks")
     parser.addoption("--share", type=float, default=1.0, help="of its repetitions: 0.1 where time is short")
+    parser.addoption("--soak-min", type=float, default=10.0, help="how long its soak is, in minutes")
     parser.addoption("--anew", action="store_true", help="also the rows that held on this very code already")
 
 

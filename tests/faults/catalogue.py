@@ -75,8 +75,9 @@ class Trial:
         *,
         whole: bool,
         share: float,
+        soak_s: float,
     ) -> None:
-        self.whole = whole
+        self.whole, self.soak_s = whole, soak_s
         self._share = share
         self._outcome = outcome
         self._shared = shared
@@ -147,11 +148,17 @@ def _marks(row: Row) -> list[pytest.MarkDecorator]:
 
 @contextlib.contextmanager
 def trial_of(
-    row: Row, shared: dict[str, Any], shelf: contextlib.ExitStack, *, whole: bool, share: float = 1.0
+    row: Row,
+    shared: dict[str, Any],
+    shelf: contextlib.ExitStack,
+    *,
+    whole: bool,
+    share: float = 1.0,
+    soak_s: float = 0.0,
 ) -> Iterator[Trial]:
     """A trial of `row`, whose outcome goes into the table."""
     outcome = OUTCOMES[row.id] = Outcome(row, share)
-    trial = Trial(outcome, shared, shelf, whole=whole, share=share)
+    trial = Trial(outcome, shared, shelf, whole=whole, share=share, soak_s=soak_s)
     started = time.monotonic()
     try:
         yield trial

@@ -25,5 +25,6 @@ def trial(row: Row, shelf: Shelf, request: pytest.FixtureRequest) -> Iterator[Tr
     """The trial of the test's `row`."""
     shared, stack = shelf
     whole, share = request.config.getoption("--whole"), request.config.getoption("--share")
-    with trial_of(row, shared, stack, whole=bool(whole), share=float(share or 1)) as made:
+    soak_s = 60.0 * float(request.config.getoption("--soak-min") or 0) * min(1.0, float(share or 1))
+    with trial_of(row, shared, stack, whole=bool(whole), share=float(share or 1), soak_s=soak_s) as made:
         yield made

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults import table
 from tests.faults.catalogue import OUTCOMES, Outcome, Row, trial_of
+from tests.faults.soak import fitted
 from tests.faults.whole import WholeRun, fingerprint
 
 
@@ -154,3 +155,10 @@ def test_any_change_of_the_code_is_seen(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, ["src"]) == before
     file.write_text("a = 2\n", encoding="utf-8")
     assert fingerprint(tmp_path, ["src"]) != before
+
+
+def test_a_line_is_fitted_through_points_with_its_error() -> None:
+    exact = fitted([(0, 1.0), (1, 3.0), (2, 5.0)])
+    assert (exact.slope, exact.error) == (2.0, 0.0)
+    noisy = fitted([(at, at % 2) for at in range(100)])
+    assert abs(noisy.slope) < 0.01 < noisy.error * 10
