@@ -17,7 +17,7 @@ test: ## the checks and every test that needs only Python
 test-clients: ## the seven real harnesses through the daemon (npm; the first time downloads 2 GB)
 	@exec sh scripts/test-clients $(ARGS)
 
-faults: ## everything that must be survived, for the whole of its time; writes docs/faults.md
+faults: ## everything that must be survived, for the whole of its time (45 minutes); writes docs/faults.md
 	@exec sh scripts/faults $(ARGS)
 
 e2e: ## the tests in a real browser (installs Chromium by apt as root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ class Trial:
         self._shared = shared
         self._shelf = shelf
         self._own = contextlib.ExitStack()
+        self._counting = threading.Lock()  # rows may work in several threads
 
     def runs(self, whole: int, quick: int = 1) -> range:
         """How often to do it: `whole` times in `make faults`, or the share of them that was asked for."""
@@ -104,12 +106,14 @@ class Trial:
 
     def tried(self, cases: int = 1) -> None:
         """So many more cases were done."""
-        self._outcome.tried += cases
+        with self._counting:
+            self._outcome.tried += cases
 
     def hold(self, promise: Promise, kept: bool, what: str = "") -> None:
         """Count a check of a promise; a broken one fails the row at once."""
-        checked, broken = self._outcome.promises.get(promise, (0, 0))
-        self._outcome.promises[promise] = (checked + 1, broken + (not kept))
+        with self._counting:
+            checked, broken = self._outcome.promises.get(promise, (0, 0))
+            self._outcome.promises[promise] = (checked + 1, broken + (not kept))
         assert kept, f"{promise.value}: {what}"
 
     def figure(self, name: str, value: float | str, unit: str = "") -> None:

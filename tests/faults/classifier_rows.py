@@ -328,7 +328,7 @@ def left_while_deciding(trial: Trial) -> None:
             for sim in (here.manifest, here.llama_swap):
                 sim.reset()
                 sim.script(answer(TEXT))
-            here.behave(job="answer", wait_s=1.0)
+            here.behave(job="answer", wait_s=0.4)
             before = here.daemon.get("/api/routing-stats")["requests"]
             client = way.open(here.daemon, "auto", QUESTION)
             eventually(lambda: here.daemon.health()["in_flight"] == 1, what="it is being decided")

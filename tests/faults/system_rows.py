@@ -79,7 +79,7 @@ def killed_while_writing(trial: Trial) -> None:
             ]
             for caller in callers:
                 caller.start()
-            callers[0].join(chance.random())
+            callers[0].join(chance.random() * 0.7)
             assert daemon.child is not None
             daemon.child.kill()
             daemon.child.wait()

@@ -53,6 +53,10 @@ class WholeRun:
         if over:
             self._say(f"{len(over)} rows held on this code already; `--anew` runs them again")
 
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No dots: each row has a line of its own."""
+        return (report.outcome, "", report.outcome) if report.when == "call" else None
+
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Keep what the row found, and say how far the run is."""
         for name, outcome in list(OUTCOMES.items()):
