@@ -332,7 +332,7 @@ def left_while_deciding(trial: Trial) -> None:
             before = here.daemon.get("/api/routing-stats")["requests"]
             client = way.open(here.daemon, "auto", QUESTION)
             eventually(lambda: here.daemon.health()["in_flight"] == 1, what="it is being decided")
-            leave(client, "reset")
+            leave(client, "RST")
             eventually(
                 lambda was=before: here.daemon.get("/api/routing-stats")["requests"] > was, what="it is over"
             )

@@ -108,7 +108,7 @@ def _a_round(trial: Trial, stage: Stage, chance: random.Random) -> None:
         for way in chance.sample(WAYS, 3):
             way.ask(stage.daemon, chance.choice(["cloud", "local", "auto"]), unique("soak"))
     stage.manifest.script(answer(TEXT, gap_s=0.05))
-    leave(chance.choice(WAYS).open(stage.daemon, "cloud", "leaves"), chance.choice(["fin", "reset"]))
+    leave(chance.choice(WAYS).open(stage.daemon, "cloud", "leaves"), chance.choice(["FIN", "RST"]))
     stage.daemon.send("POST", "/v1/chat/completions", b"{rubbish")
     for path in ("/metrics", "/api/routing-stats", "/v1/models", "/"):
         stage.daemon.send("GET", path)
