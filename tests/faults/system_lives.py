@@ -114,7 +114,7 @@ def drained(trial: Trial) -> None:
     crowd = 100 if trial.whole else 24
     for _ in trial.runs(5):
         for kind in ("in time", "too late"):
-            with Stage(limits={"drain_s": 4}) as stage:
+            with Stage(limits={"drain_s": 4 if trial.whole else 1.5}) as stage:
                 stage.manifest.script(cut_after(7, "gate", text=TEXT))
                 heard: list[Heard | OSError] = []
                 asking = [
