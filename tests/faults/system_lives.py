@@ -1,4 +1,4 @@
-"""S7, S8, S10 and S11: starting, ending, and what is left of the daemon's surroundings."""
+"""S6 to S8, S10 and S11: no descriptors, starting, ending, and what is left of the daemon's surroundings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -19,15 +20,51 @@ from tests.daemon import Daemon, Stage
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.rig import (
     TEXT,
+    cpu_s,
     eventually,
+    open_files,
+    patient,
     pid_of,
     quiet,
 )
 from tests.faults.system_rows import alone, serves
-from tests.faults.ways import STREAMS, Heard, Way, unique
+from tests.faults.ways import STREAMS, WAYS, Heard, Way, unique
 from tests.sim.scripts import answer, cut_after
 
 MCP = [sys.executable, "-m", "brainrouter", "mcp", "--socket"]
+
+
+def no_descriptors(trial: Trial) -> None:
+    """Connections are left open until no more descriptors are to be had; then they are closed."""
+    with patient() as stage:
+        daemon = stage.daemon
+        stage.manifest.script(answer(TEXT))
+        pid = pid_of(daemon)
+        serves(trial, daemon)
+        was = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(pid) + 12, was[1]))
+        with contextlib.ExitStack() as held:
+            for _ in range(64):
+                with contextlib.suppress(OSError):
+                    held.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=1))
+            used, started = cpu_s(pid), time.monotonic()
+            time.sleep(2.0 if trial.whole else 0.5)  # how busy it is meanwhile
+            busy = (cpu_s(pid) - used) / (time.monotonic() - started)
+            assert busy < 0.2, f"it spins: {busy:.0%} of a core"
+        began = time.monotonic()
+        eventually(lambda: _answers(daemon), 5.0, "it serves again")
+        trial.figure("CPU meanwhile", busy * 100, "%")
+        trial.within("serves again after", time.monotonic() - began, 2, "s")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, was)
+        serves(trial, daemon)
+        quiet(trial, daemon)
+
+
+def _answers(daemon: Daemon) -> bool:
+    try:
+        return WAYS[1].ask(daemon, "cloud", "again").status == 200
+    except OSError:
+        return False
 
 
 def taken_places(trial: Trial) -> None:
@@ -332,6 +369,7 @@ def _odd_line(chance: random.Random) -> bytes:
 
 
 ROWS = (
+    Row("S6", "no descriptors are left", "it does not spin; it serves again once there are some", "quick", no_descriptors, 60),
     Row("S7", "a second daemon, races, stale sockets, a file, folder or link in the way, a long path, a port taken", "one lives; the others say why and exit 1; what is not ours is not touched", "long", taken_places, 900),
     Row("S8", "SIGTERM under 100 streams; a second SIGTERM", "what ends in time is whole, the rest does not look whole; exit 0; at once", "quick", drained, 180),
     Row("S10", "stdout and stderr closed, broken, full", "it serves on", "quick", no_output, 120),

@@ -1,4 +1,4 @@
-"""S1 to S6: the disk, the database, the clock and the descriptors."""
+"""S1 to S5: the disk, the database, the configuration and the clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 from tests.daemon import Daemon
 from tests.faults.catalogue import Promise, Row, Trial
-from tests.faults.rig import TEXT, cpu_s, eventually, open_files, patient, pid_of, quiet
+from tests.faults.rig import TEXT, eventually, patient, pid_of, quiet
 from tests.faults.ways import WAYS, unique
 from tests.repos import make_repo, write
 from tests.sim.handle import ROOT, SimLlamaSwap, SimManifest
@@ -265,7 +264,7 @@ def config_edited(trial: Trial) -> None:
         stage.manifest.script(answer(TEXT))
         good = daemon.config_file.read_bytes()
         assert daemon.child is not None
-        for name, raw in BAD_CONFIGS.items():
+        for name, raw in {**BAD_CONFIGS, "a folder": None}.items():
             _replace(daemon.config_file, raw)
             daemon.child.send_signal(signal.SIGHUP)
             eventually(lambda: daemon.health()["config"]["state"] == "refused", what=name)
@@ -287,7 +286,14 @@ def config_edited(trial: Trial) -> None:
         quiet(trial, daemon)
 
 
-def _replace(file: Path, raw: bytes) -> None:
+def _replace(file: Path, raw: bytes | None) -> None:
+    """Another file in its place; None: a folder, which nobody can read."""
+    if file.is_dir():
+        file.rmdir()
+    if raw is None:
+        file.unlink()
+        file.mkdir()
+        return
     fresh = file.with_suffix(".new")
     fresh.write_bytes(raw)
     fresh.replace(file)
@@ -354,44 +360,10 @@ def _rests_as_before(daemon: Daemon, cloud: SimManifest, file: Path) -> None:
         file.write_text("0", encoding="ascii")
 
 
-def no_descriptors(trial: Trial) -> None:
-    """Connections are left open until no more descriptors are to be had; then they are closed."""
-    with patient() as stage:
-        daemon = stage.daemon
-        stage.manifest.script(answer(TEXT))
-        pid = pid_of(daemon)
-        serves(trial, daemon)
-        was = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(pid) + 12, was[1]))
-        with contextlib.ExitStack() as held:
-            for _ in range(64):
-                with contextlib.suppress(OSError):
-                    held.enter_context(socket.create_connection(("127.0.0.1", daemon.port), timeout=1))
-            used, started = cpu_s(pid), time.monotonic()
-            time.sleep(2.0 if trial.whole else 0.5)  # how busy it is meanwhile
-            busy = (cpu_s(pid) - used) / (time.monotonic() - started)
-            assert busy < 0.2, f"it spins: {busy:.0%} of a core"
-        began = time.monotonic()
-        eventually(lambda: _answers(daemon), 5.0, "it serves again")
-        trial.figure("CPU meanwhile", busy * 100, "%")
-        trial.within("serves again after", time.monotonic() - began, 2, "s")
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, was)
-        serves(trial, daemon)
-        quiet(trial, daemon)
-
-
-def _answers(daemon: Daemon) -> bool:
-    try:
-        return WAYS[1].ask(daemon, "cloud", "again").status == 200
-    except OSError:
-        return False
-
-
 ROWS = (
     Row("S1", "SIGKILL at random while reviews are written", "every acknowledged review is there, whole; running ones show as interrupted", "long", killed_while_writing, 900),
     Row("S2", "the disk is full, then has room; the state folder cannot be written", "every request is answered; what is not kept is counted; it writes again by itself", "quick", no_room, 180),
     Row("S3", "the database is rubbish, cut, empty, from the future, a folder, locked", "serves on; a damaged one is laid aside under a name, others are left alone", "long", bad_database, 180),
-    Row("S4", "the configuration is broken in six ways under load; a storm of SIGHUP", "the old one stays in force and the reason is told; a good one is taken; no request fails", "quick", config_edited, 180),
+    Row("S4", "the configuration is broken in seven ways under load; a storm of SIGHUP", "the old one stays in force and the reason is told; a good one is taken; no request fails", "quick", config_edited, 180),
     Row("S5", "the wall clock jumps a day, forward and back", "streams, limits and rests go on as if nothing was", "long", jumping_clock, 180),
-    Row("S6", "no descriptors are left", "it does not spin; it serves again once there are some", "quick", no_descriptors, 60),
 )  # fmt: skip
