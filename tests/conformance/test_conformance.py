@@ -41,7 +41,7 @@ def test_tools(cell: Cell, stream: bool) -> None:
     assert heard.stop == STOPS[cell.protocol][1]
     after = cell.client.result(heard, "wrote 3 bytes")
     assert cell.client.ask("make it", stream=stream, tools=cell.client.tools, after=after).text == "done"
-    received = cell.peer.requests()[-1]["body"]
+    received = cell.peer.asked()["body"]
     assert _result(received) == (heard.calls[0][0], "wrote 3 bytes")
     assert _offered(received) == ["bash"]
 
@@ -59,11 +59,11 @@ def test_parallel_tools(cell: Cell, stream: bool) -> None:
 def test_images(cell: Cell) -> None:
     cell.peer.queue(answer("a red dot"))
     assert cell.client.ask("what is it?", stream=True, content=[cell.client.image]).text == "a red dot"
-    assert PNG in json.dumps(cell.peer.requests()[-1]["body"])
+    assert PNG in json.dumps(cell.peer.asked()["body"])
     if cell.way == "local":
         cell.client.model = BLIND
         assert cell.client.ask("and now?", stream=True, content=[cell.client.image]).text
-        received = json.dumps(cell.peer.requests()[-1]["body"])
+        received = json.dumps(cell.peer.asked()["body"])
         assert PNG not in received
         assert "this model cannot see images" in received
 
@@ -81,7 +81,7 @@ def test_thinking(cell: Cell, stream: bool) -> None:
         == "done"
     )
     if cell.way == "local" and cell.translated:
-        turns = cell.peer.requests()[-1]["body"]["messages"]
+        turns = cell.peer.asked()["body"]["messages"]
         assert [turn.get("reasoning_content") for turn in turns if turn["role"] == "assistant"] == [
             "First, look."
         ]
@@ -149,7 +149,7 @@ def test_a_beta_in_the_query_and_headers_of_the_callers_own_reach_the_cloud(nati
             model="cloud", max_tokens=5, betas=["context-management-2025-06-27"], messages=[{"role": "user", "content": "hi"}],
             extra_query={"beta": "true"}, extra_headers={"x-api-key": "sk-ant-secret", "anthropic-version": "2023-06-01"},
         )  # fmt: skip
-    sent = native_stage.manifest.requests()[-1]
+    sent = native_stage.manifest.asked()
     headers = {name.lower(): value for name, value in sent["headers"]}
     assert (sent["path"], sent["query"]) == ("/v1/messages", {"beta": "true"})
     assert headers["anthropic-beta"] == "context-management-2025-06-27"

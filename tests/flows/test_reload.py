@@ -49,6 +49,11 @@ def config(daemon: Daemon) -> dict[str, Any]:
     return daemon.health()["config"]
 
 
+def says(daemon: Daemon, words: str) -> None:
+    """Its log has these words; a thread of its own writes them."""
+    eventually(lambda: words in daemon.log(), what=words)
+
+
 def reread(daemon: Daemon) -> None:
     """SIGHUP, and wait until the file was read."""
     assert daemon.child is not None
@@ -171,7 +176,7 @@ def test_what_is_built_once_is_named_as_waiting_for_the_next_start(stage: Stage)
     change(daemon, bonsai={"model_path": "/models/x.gguf"}, bridge={"default_model": "y"})
     reread(daemon)
     assert config(daemon)["next_start"] == ["bonsai.model_path", "bridge.default_model"]
-    assert "takes effect at the next start: bonsai.model_path, bridge.default_model" in daemon.log()
+    says(daemon, "takes effect at the next start: bonsai.model_path, bridge.default_model")
     found = doctor(daemon)["daemon.config"]
     assert found["level"] == "note"
     assert "bridge.default_model" in found["what"]
@@ -208,7 +213,7 @@ def test_a_bad_file_replaces_nothing_and_is_told_everywhere(stage: Stage, what: 
         found = config(daemon)
         assert found["state"] == "refused"
         assert found["error"].startswith(words.format(file=daemon.config_file))
-        assert f"configuration refused, the one before stays in force: {found['error']}" in daemon.log()
+        says(daemon, f"configuration refused, the one before stays in force: {found['error']}")
         assert daemon.get("/api/service-health")["services"]["brainrouter"]["config"] == found
         assert daemon.chat("cloud").text == "still here"
     finally:

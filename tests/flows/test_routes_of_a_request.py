@@ -41,7 +41,7 @@ def test_a_name_leads_to_its_side(
     found = daemon.chat(name, text, stream=stream)
     assert (found.status, found.side) == (200, side)
     assert found.text == "Hello from the sim."
-    asked = {"cloud": manifest, "local": llama_swap}[side].requests()[-1]
+    asked = {"cloud": manifest, "local": llama_swap}[side].asked()
     assert (asked["body"]["model"], asked["body"].get("stream", False)) == (upstream_model, stream)
     event = daemon.event(text)
     assert (event["requested_model"], event["decision"], event["stream"]) == (name, side, stream)
@@ -66,7 +66,7 @@ def test_the_real_model_is_told_in_headers_and_event(daemon: Daemon) -> None:
 def test_the_cloud_gets_the_callers_own_bytes(daemon: Daemon, manifest: SimManifest) -> None:
     raw = b'{ "model":"auto", "messages":[ {"role":"user","content":"\\u00fc", "x": 1.0e2} ],\n"future": {"a":[null]} }'
     assert daemon.send("POST", "/v1/chat/completions", raw).status == 200
-    assert manifest.requests()[-1]["text"] == raw.decode()
+    assert manifest.asked()["text"] == raw.decode()
 
 
 def test_unknown_fields_reach_both_sides_untouched(
@@ -79,7 +79,7 @@ def test_unknown_fields_reach_both_sides_untouched(
     }
     for name, sim in (("claude-x", manifest), ("local", llama_swap)):
         assert daemon.chat(name, **extra).status == 200
-        body = sim.requests()[-1]["body"]
+        body = sim.asked()["body"]
         assert {key: body[key] for key in extra} == extra
 
 
@@ -92,7 +92,7 @@ def test_tools_go_out_and_calls_come_back_whole_and_streamed(
     assert [json.loads(c["function"]["arguments"]) for c in whole["choices"][0]["message"]["tool_calls"]] == [
         {"cmd": "ls"}, {"cmd": "pwd"},
     ]  # fmt: skip
-    assert llama_swap.requests()[-1]["body"]["tools"] == tools
+    assert llama_swap.asked()["body"]["tools"] == tools
     assert b'"tool_calls"' in daemon.chat("local", "stream tools", tools=tools, stream=True).body
     assert daemon.event("stream tools")["finish"] == "tool_calls"
 
@@ -104,7 +104,7 @@ def test_the_key_and_the_session_go_to_manifest_and_the_callers_key_does_not(
     daemon.send(
         "POST", "/v1/chat/completions", body, authorization="Bearer sk-mine-12345678", x_session_id="s-7"
     )
-    headers = dict(manifest.requests()[-1]["headers"])
+    headers = dict(manifest.asked()["headers"])
     headers = {name.lower(): value for name, value in headers.items()}
     assert headers["authorization"] == f"Bearer {manifest.key}"
     assert headers["x-session-key"] == "s-7"
@@ -132,8 +132,8 @@ def test_a_heavy_system_prompt_goes_lean_to_the_local_side_and_whole_to_the_clou
     talk = [{"role": "system", "content": heavy}, {"role": "user", "content": "hi"}]
     for name in ("local", "cloud"):
         assert daemon.chat(name, messages=talk).status == 200
-    lean = llama_swap.requests()[-1]["body"]["messages"][0]["content"]
+    lean = llama_swap.asked()["body"]["messages"][0]["content"]
     assert len(lean) < 4000
     assert lean.startswith("You are a coding agent")
     assert lean.endswith("Working directory: /p")
-    assert manifest.requests()[-1]["body"]["messages"] == talk
+    assert manifest.asked()["body"]["messages"] == talk

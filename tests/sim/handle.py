@@ -106,6 +106,10 @@ class SimProcess:
         """What came in, oldest first; headers are `[name, value]` pairs as received."""
         return self.control("GET", "/__requests")
 
+    def asked(self) -> dict[str, Any]:
+        """The last request that posted something: looks at how it is come in between at any time."""
+        return [request for request in self.requests() if request["method"] == "POST"][-1]
+
     def reset(self) -> None:
         """Forget requests and scripts."""
         self.control("POST", "/__reset")
