@@ -352,9 +352,9 @@ def left_while_deciding(trial: Trial) -> None:
 
 
 ROWS = (
-    Row("C4", "it leaves while the classifier thinks, or while its request waits behind another", "nothing is sent upstream; 499", "quick", left_while_deciding, 180),
-    Row("K1", "the classifier answers prose, nothing, null, another's job, 300 KB, wrong types; it is gone when asked", "the cloud answers", "quick", nonsense, 180),
-    Row("K2", "it is slow", "the cloud answers at the budget; it is asked again once it has caught up", "quick", slow, 120),
+    Row("C4", "it leaves while the classifier thinks, or while its request waits behind another", "nothing is sent upstream; 499", "quick", left_while_deciding, 300),
+    Row("K1", "the classifier answers prose, nothing, null, another's job, 300 KB, wrong types; it is gone when asked", "the cloud answers", "quick", nonsense, 300),
+    Row("K2", "it is slow", "the cloud answers at the budget; it is asked again once it has caught up", "quick", slow, 300),
     Row("K3", "it dies by SIGSEGV, by SIGKILL, by itself, at its start, on a job; it never says a word", "the cloud answers; restarted, after three deaths off and said so; a changed file revives it", "long", killed, 300),
     Row("K4", "its model is missing, empty, cut short, rubbish, damaged, 200 MB of rubbish, a folder", "the daemon serves and says why; a good file is taken up", "long", bad_files, 600),
     Row("K5", "prompts with control tokens, NUL, 1 MB, any characters", "answered; the worker lives", "long", odd_prompts, 900),

@@ -64,7 +64,7 @@ def rate_limited(trial: Trial) -> None:
             heard = way.ask(stage.daemon, "cloud", unique("429"))
             assert (heard.status, heard.text) == (200, TEXT), value
             _rests_as_told(stage, value)
-            limited = told(trial, stage, way, status(429, retry_after=value))
+            limited = told(trial, stage, way, status(429, retry_after=value), clean=False)
             assert limited.status == 429
             assert limited.retry_after is not None
             assert 1 <= limited.retry_after <= 86_400
@@ -286,7 +286,7 @@ def _whole_then_nothing(protocol: str) -> Script:
 ROWS = (
     Row(
         "U12", "429 with Retry-After: seconds, dates, absurd, none",
-        "the other side answers; without one, 429 with a Retry-After of a day at most", "quick", rate_limited, 300,
+        "the other side answers; without one, 429 with a Retry-After of a day at most", "quick", rate_limited, 600,
     ),
     Row("U13", "401 and 403 that repeat the key", "the other side answers; no breaker counts; the key is nowhere", "quick", unauthorised, 180),
     Row("U14", "400: the context is too long", "the caller's own words for it; nobody else is asked; no breaker counts", "quick", too_long, 120),
@@ -297,6 +297,6 @@ ROWS = (
     Row(
         "U22", "it never ends: a byte now and then; and a whole answer whose body stays open",
         "an error at the total budget; a whole answer ends soon after its terminal event", "quick", never_ending,
-        120,
+        300,
     ),
 )  # fmt: skip
