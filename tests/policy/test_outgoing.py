@@ -34,7 +34,7 @@ def cloud(raw: bytes, key: str | None = "mnfst_k", **headers: str) -> Outgoing:
 
 def local(raw: bytes, override: str | None = None, **headers: str) -> dict[str, Any]:
     lines = {name.replace("_", "-"): value for name, value in headers.items()}
-    return json.loads(to_local(parse_chat(raw, lines), LOCAL, None, override).body)
+    return json.loads(to_local(parse_chat(raw, lines), LOCAL, None, override).document)
 
 
 def test_a_request_for_auto_goes_to_the_cloud_byte_for_byte() -> None:
@@ -62,7 +62,7 @@ def test_of_any_other_name_only_the_model_is_changed() -> None:
 def test_fields_that_nobody_knows_arrive_as_they_were(extra: dict[str, Any]) -> None:
     known = {"stream", "tools", "stop", "n", "seed", "top_p", "top_k"}
     extra = {name: value for name, value in extra.items() if name not in known}
-    for body in (json.loads(cloud(request(**extra, model="x")).body), local(request(**extra))):
+    for body in (json.loads(cloud(request(**extra, model="x")).document), local(request(**extra))):
         assert {name: body[name] for name in extra} == extra
 
 
@@ -120,7 +120,7 @@ def test_the_local_side_gets_the_local_model_and_nothing_of_the_callers_headers(
         request(model="auto", stream=True, stream_options={"x": 1}), {"x-title": "t", "x-session-id": "s"}
     )
     out = to_local(ask, LOCAL, "k", None)
-    body, headers = json.loads(out.body), sent_headers(out)
+    body, headers = json.loads(out.document), sent_headers(out)
     assert (out.path, body["model"]) == ("/chat/completions", "qwen")
     assert body["stream_options"] == {"x": 1, "include_usage": True}
     assert (headers["authorization"], headers["x-api-key"], headers["x-session-id"]) == ("Bearer k", "k", "s")
@@ -147,8 +147,8 @@ def test_tools_are_slimmed_as_far_as_was_asked_for_and_the_saving_is_told() -> N
     ]
     ask = parse_chat(request(tools=tools), {})
     slimmed, whole = (to_local(ask, LOCAL, None, None, slimming=level) for level in (1, 0))
-    assert len(json.loads(slimmed.body)["tools"][0]["function"]["description"]) < 300
-    assert json.loads(whole.body)["tools"] == tools
+    assert len(json.loads(slimmed.document)["tools"][0]["function"]["description"]) < 300
+    assert json.loads(whole.document)["tools"] == tools
     assert slimmed.saving is not None
     assert whole.saving is not None
     assert whole.saving.after == whole.saving.before == slimmed.saving.before > slimmed.saving.after
@@ -172,3 +172,12 @@ def test_messages_nested_to_the_limit_are_the_callers_fault_and_no_accident() ->
     with pytest.raises(Failure, match="messages: nested too deeply") as caught:
         to_local(ask, LOCAL, None, None)
     assert (caught.value.status, caught.value.kind.falls_back) == (400, False)
+
+
+@pytest.mark.parametrize("order", [("model", "messages"), ("messages", "model")])
+def test_a_large_body_leaves_for_the_cloud_uncopied_and_says_what_it_said(order: tuple[str, str]) -> None:
+    fields = {"model": "auto", "messages": [{"role": "user", "content": 'the "model": "auto" ' * 5000}]}
+    raw = json.dumps({name: fields[name] for name in order}).encode()
+    out = to_cloud(parse_chat(raw, {}), Attempt("cloud", 'an "odd" one'), None)
+    assert isinstance(out.body, tuple)
+    assert json.loads(out.document) == {**fields, "model": 'an "odd" one'}

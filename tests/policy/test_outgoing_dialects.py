@@ -42,7 +42,7 @@ def headers_of(out: Outgoing) -> dict[str, str]:
 
 
 def local(ask: Ask, **more: Any) -> dict[str, Any]:
-    return json.loads(to_local(ask, LOCAL, None, None, **more).body)
+    return json.loads(to_local(ask, LOCAL, None, None, **more).document)
 
 
 def test_the_cloud_gets_a_native_request_byte_for_byte_with_its_query() -> None:
@@ -61,7 +61,7 @@ def test_what_a_local_model_thought_never_reaches_the_cloud_natively() -> None:
     said = {"role": "assistant", "content": [THOUGHT, THEIRS, {"type": "text", "text": "ok"}]}
     alone = {"role": "assistant", "content": [THOUGHT]}
     out = to_cloud(messages({"role": "user", "content": "a"}, said, alone), CLOUD, None)
-    turns = json.loads(out.body)["messages"]
+    turns = json.loads(out.document)["messages"]
     assert turns == [
         {"role": "user", "content": "a"},
         {**said, "content": [THEIRS, {"type": "text", "text": "ok"}]},
@@ -72,12 +72,15 @@ def test_nor_does_its_reasoning_item() -> None:
     ours = {"type": "reasoning", "id": "rs_x", "summary": [], "encrypted_content": sealed("hm")}
     theirs = {**ours, "encrypted_content": "gAAA"}
     user = {"role": "user", "content": "go"}
-    assert json.loads(to_cloud(responses(user, ours, theirs), CLOUD, None).body)["input"] == [user, theirs]
+    assert json.loads(to_cloud(responses(user, ours, theirs), CLOUD, None).document)["input"] == [
+        user,
+        theirs,
+    ]
 
 
 def test_words_that_only_mention_the_seal_stay() -> None:
     turn = {"role": "user", "content": [{"type": "text", "text": sealed("x")}]}
-    assert json.loads(to_cloud(messages(turn), CLOUD, None).body)["messages"] == [turn]
+    assert json.loads(to_cloud(messages(turn), CLOUD, None).document)["messages"] == [turn]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_a_cloud_that_speaks_chat_only_gets_chat_and_nothing_it_may_refuse() -> 
         *turns, {"role": "user", "content": "b"}, headers=lines, top_k=5, output_config={"effort": "high"}
     )
     out = to_cloud(asked, CLOUD, "k", ["chat"])
-    body = json.loads(out.body)
+    body = json.loads(out.document)
     assert (out.path, out.dialect) == ("/chat/completions", "chat")
     assert body["messages"][1] == {"role": "assistant", "content": "ok"}
     assert not body.keys() & {"top_k", "reasoning_effort", "chat_template_kwargs"}

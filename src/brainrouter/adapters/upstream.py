@@ -373,7 +373,7 @@ class LiveStream:
 
 
 def _mend(out: Outgoing) -> ToolMend:
-    return ToolMend(lambda: _DOCUMENT.decode(out.body).get("tools"), lambda: secrets.token_hex(12))
+    return ToolMend(lambda: _DOCUMENT.decode(out.document).get("tools"), lambda: secrets.token_hex(12))
 
 
 def _transport_failure(error: UpstreamError) -> Failure:

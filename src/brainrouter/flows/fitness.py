@@ -15,7 +15,7 @@ class Fitness:
     """Knows what was offered. Called with what is held of a stream: raises Failure, or says whether to hold on."""
 
     def __init__(self, out: Outgoing) -> None:
-        offered = frozenset(names_in(parse_object(out.body).get("tools")))
+        offered = frozenset(names_in(parse_object(out.document).get("tools")))
         self._offered = offered | out.deferral.hidden if out.deferral else offered
 
     def __call__(self, held: bytes) -> bool:

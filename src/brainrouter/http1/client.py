@@ -6,7 +6,7 @@ import ssl
 from brainrouter.http1.errors import Broken, ConnectFailed
 from brainrouter.http1.framing import request_pieces
 from brainrouter.http1.link import Link
-from brainrouter.http1.message import HeaderLines, SharedLines
+from brainrouter.http1.message import Body, HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
 from brainrouter.http1.response import Response
 
@@ -51,7 +51,7 @@ class Client:
         method: str,
         path: str,
         headers: HeaderLines,
-        body: bytes = b"",
+        body: Body = b"",
         *,
         first_byte_s: float,
         shared: SharedLines = (),
@@ -59,7 +59,8 @@ class Client:
         """Send a request and wait for the head of its answer, whatever its status.
 
         `host` and `content-length` are added; do not give them. `shared` are header lines that many requests carry:
-        hand in the very same object. The body must be whole. Sent again, once and on a new
+        hand in the very same object. The body is all of it, and stays as it is until the answer
+        has begun. Sent again, once and on a new
         connection, only when a pooled one turns out to have been closed. Raises ConnectFailed, HeadTimeout, Broken.
         """
         pieces = request_pieces(origin, method, path, headers, body, shared)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from brainrouter.http1.message import HeaderLines, SharedLines
+from brainrouter.http1.message import Body, HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
 from brainrouter.remembered import Remembered
 
@@ -73,8 +73,8 @@ def stream_head(
 
 
 def request_pieces(
-    origin: Origin, method: str, path: str, headers: HeaderLines, body: bytes, shared: SharedLines = ()
-) -> list[bytes]:
+    origin: Origin, method: str, path: str, headers: HeaderLines, body: Body, shared: SharedLines = ()
+) -> list[bytes | memoryview]:
     """The bytes of a request. Raises ValueError for what would break its framing."""
     first = f"{method} {path} HTTP/1.1\r\n".encode("ascii")
     if (
@@ -87,9 +87,11 @@ def request_pieces(
         message = "a request line that would break the framing"
         raise ValueError(message)
     own = request_lines(headers) if headers else b""
-    length = b"content-length: %d\r\n" % len(body) if body or method not in ("GET", "HEAD") else b""
+    pieces = body if isinstance(body, tuple) else (body,)
+    size = sum(map(len, pieces))
+    length = b"content-length: %d\r\n" % size if size or method not in ("GET", "HEAD") else b""
     head = b"%bhost: %b\r\n%b%b%b\r\n" % (first, origin.authority, length, _shared(shared), own)
-    return [head, body] if body else [head]
+    return [head, *pieces] if size else [head]
 
 
 def request_lines(headers: HeaderLines) -> bytes:

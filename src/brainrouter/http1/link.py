@@ -42,7 +42,9 @@ class Link(asyncio.Protocol):
 
     # the client and its responses call these
 
-    def send(self, pieces: list[bytes], first_byte_s: float, *, head_only: bool) -> "asyncio.Future[None]":
+    def send(
+        self, pieces: list[bytes | memoryview], first_byte_s: float, *, head_only: bool
+    ) -> "asyncio.Future[None]":
         """Begin an exchange. The future ends with the response's head, or raises UpstreamError."""
         if self.transport.is_closing():
             message = "the connection was closed before the request could be sent"

@@ -114,6 +114,7 @@ class StreamReply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+Body = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another
 Handler = Callable[[Request], Awaitable[Reply | StreamReply]]
 HeaderLines = Sequence[tuple[bytes, bytes]]
 SharedLines = tuple[

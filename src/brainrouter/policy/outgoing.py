@@ -21,7 +21,7 @@ from brainrouter.remembered import Remembered
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
 from brainrouter.wire.json_body import BadBody, kind_of, parse_object, with_fields
-from brainrouter.wire.native import native_body
+from brainrouter.wire.native import Body, native_body
 from brainrouter.wire.translate import to_chat
 
 DIALECTS: tuple[Dialect, ...] = ("chat", "messages", "responses")
@@ -60,12 +60,17 @@ class Outgoing:
 
     path: str
     headers: list[tuple[bytes, bytes]]
-    body: bytes
+    body: Body
     dialect: Dialect
     translated: ChatRequest | None = None
     saving: Saving | None = None
     deferral: Deferral | None = None
     shared: Lines = ()
+
+    @property
+    def document(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.body) if isinstance(self.body, tuple) else self.body
 
 
 def to_cloud(
@@ -170,7 +175,7 @@ def after_search(out: Outgoing, said: adapt.Message, asked: Sequence[tuple[Call,
     """The request that goes on from one whose answer asked for nothing but our own tools: what was sent stays as it
     was, and the calls with their answers come after it.
     """
-    body = parse_object(out.body)
+    body = parse_object(out.document)
     messages = _RAW_MESSAGES.decode(body["messages"])
     added = answered(len(messages), said, asked)
     return replace(out, body=with_fields(body, messages=[*messages, *added]))

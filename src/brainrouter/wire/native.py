@@ -16,6 +16,10 @@ _SEAL = SEAL.encode()
 # writes the key itself with escapes, and another of that name deeper inside, has only himself to blame.)
 _KEY = b'"model"'
 _NAMED = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
+# The usual place: as the first field it is nobody else's. (Measured: to look through 600 KB for another costs 260 us.)
+_NAMED_FIRST = re.compile(rb'\{\s*"model"\s*:\s*"([^"\\]*)"')
+Body = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another
+_COPIED_BELOW = 16 * 1024
 _RAWS = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
@@ -29,8 +33,8 @@ class _Sealed(msgspec.Struct):
 _SEALED = msgspec.json.Decoder(_Sealed)
 
 
-def native_body(ask: Ask, model: str) -> bytes:
-    """The request's body with the model set, byte for byte where it can be.
+def native_body(ask: Ask, model: str) -> Body:
+    """The request's body with the model set, byte for byte where it can be; a large one in pieces, uncopied.
 
     What a local model thought earlier in the conversation is taken out: a provider refuses reasoning it did not sign.
     """
@@ -39,13 +43,21 @@ def native_body(ask: Ask, model: str) -> bytes:
         return with_fields(
             ask.body, **{name: _without_ours(ask.body[name], ask.dialect == "messages")}, model=model
         )
-    at = ask.raw.find(_KEY)
-    said = _NAMED.match(ask.raw, at) if at >= 0 and ask.raw.find(_KEY, at + 1) < 0 else None
+    said = _NAMED_FIRST.match(ask.raw) or _named_once(ask.raw)
     if said is None or said[1] != ask.model.encode():
         return with_fields(ask.body, model=model)
     if ask.model == model:
         return ask.raw
-    return b"".join((ask.raw[: said.start(1)], msgspec.json.encode(model)[1:-1], ask.raw[said.end(1) :]))
+    begins = ask.raw[: said.start(1)] + msgspec.json.encode(model)[1:-1]
+    if len(ask.raw) < _COPIED_BELOW:
+        return begins + ask.raw[said.end(1) :]
+    return begins, memoryview(ask.raw)[said.end(1) :]
+
+
+def _named_once(raw: bytes) -> re.Match[bytes] | None:
+    """Where the body says its model, where it says that word once; found by reading all of it."""
+    at = raw.find(_KEY)
+    return _NAMED.match(raw, at) if at >= 0 and raw.find(_KEY, at + 1) < 0 else None
 
 
 def _without_ours(rows: Raw, nested: bool) -> Raw | list[Raw]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from brainrouter.adapters.allocator import keep_freed_memory
 from brainrouter.adapters.listen import CannotListen, Listening, default_socket, listen
 from brainrouter.adapters.log_sink import keep_standard_streams, leave_standard_streams
 from brainrouter.adapters.logs import level_of, set_level, start_logging
@@ -48,6 +49,7 @@ class Options:
 def start(options: Options, *, discover: bool) -> int:
     """Run the daemon; the exit code says how it ended: 0, 1 (cannot listen), 78 (configuration)."""
     keep_standard_streams()
+    keep_freed_memory()
     env = os.environ
     interactive = discover and sys.stdout.isatty()
 
