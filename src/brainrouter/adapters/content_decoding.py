@@ -18,7 +18,7 @@ def decoder(coding: str, limit: int | None = None) -> Callable[[bytes], bytes]:
     """A function from encoded to plain pieces (identity, gzip, deflate). Raises BadEncoding, now or when called."""
     name = coding.strip().lower()
     if name in ("", "identity"):
-        return _same
+        return unchanged
     if name not in ("gzip", "x-gzip", "deflate"):
         raise BadEncoding(f"the upstream used a content coding that was not offered: {coding[:40]}")
     unpack = zlib.decompressobj(47)
@@ -46,5 +46,6 @@ def decoder(coding: str, limit: int | None = None) -> Callable[[bytes], bytes]:
     return decode
 
 
-def _same(data: bytes) -> bytes:
+def unchanged(data: bytes) -> bytes:
+    """What `decoder` gives for a body that has no coding."""
     return data

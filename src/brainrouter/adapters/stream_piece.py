@@ -28,7 +28,7 @@ class Piece:
     def __init__(
         self,
         watch: StreamWatch,
-        decode: Callable[[bytes], bytes],
+        decode: Callable[[bytes], bytes] | None,
         sink: Sink,
         heard: Callable[[int], None],
         stall_s: float,
@@ -43,10 +43,13 @@ class Piece:
 
     def __call__(self, data: bytes) -> None:
         watch = self._watch
-        out = watch.feed(self._decode(data))
+        out = watch.feed(data if self._decode is None else self._decode(data))
         if out:
             self._heard(len(out))
-            self.send(out)
+            if self._inward is None:
+                self._sink.write(out)
+            else:
+                self.send(out)
         if watch.failure is not None:
             raise Ended
         if watch.complete and not self._lingers:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from brainrouter.adapters.answer_body import body_decoder, object_of, read_all
-from brainrouter.adapters.content_decoding import BadEncoding
+from brainrouter.adapters.content_decoding import BadEncoding, unchanged
 from brainrouter.adapters.stream_piece import Ended, Piece
 from brainrouter.brain.tool_mend import ToolMend
 from brainrouter.http1.client import Client, Origin, Response
@@ -298,7 +298,15 @@ class LiveStream:
         """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
         allow_until = self._response.allow_until
-        relay = Piece(watch, self._decode, sink, heard, stall_s, self._inward, allow_until)
+        relay = Piece(
+            watch,
+            None if self._decode is unchanged else self._decode,
+            sink,
+            heard,
+            stall_s,
+            self._inward,
+            allow_until,
+        )
         allow_until(asyncio.get_running_loop().time() + self._timeouts.total_s)
         try:
             relay.send(b"".join(self._held))

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
 from brainrouter.brain.project_rules import Hold
@@ -21,7 +22,7 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.model_name import Intent, intent_of, overruled
 from brainrouter.policy.outgoing import DIALECTS, Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt, Backends, last_word, next_after, plan, worth_telling
-from brainrouter.wire.ask import Ask, Dialect
+from brainrouter.wire.ask import Ask, Dialect, Route
 from brainrouter.wire.inward import Inward, Stamp
 from brainrouter.wire.translate import inward
 
@@ -175,8 +176,11 @@ class Relay:
         side = self._sides[attempt.side]
         if side is None:
             raise Failure(kinds.BUSY, f"no {attempt.side} side is configured")
+        state = self._live.breakers.get(attempt.breaker)
+        if state is breakers.HEALTHY:
+            return side
+        state = state or breakers.HEALTHY
         now = asyncio.get_running_loop().time()
-        state = self._live.breaker(attempt.breaker)
         if not breakers.admits(state, now):
             wait = max(1.0, (state.open_until or now) - now)
             raise Failure(
@@ -217,7 +221,9 @@ class Relay:
         return inward(out.translated, stamp)
 
     def _succeeded(self, attempt: Attempt) -> None:
-        self._live.breakers[attempt.breaker] = breakers.succeeded(self._live.breaker(attempt.breaker))
+        state = self._live.breaker(attempt.breaker)
+        if state is not breakers.HEALTHY:
+            self._live.breakers[attempt.breaker] = breakers.succeeded(state)
 
     def _abandoned(self, attempt: Attempt) -> None:
         self._live.breakers[attempt.breaker] = breakers.abandoned(self._live.breaker(attempt.breaker))
@@ -299,10 +305,15 @@ def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:
     """The response headers that say where a request went, and why."""
     event = running.event
     reason = f"fallback: {attempt.fallback}" if attempt.fallback else event.reason
+    return _explained(attempt.side, reason, event.model or attempt.model)
+
+
+@lru_cache(maxsize=256)
+def _explained(side: Route, reason: str, model: str) -> tuple[tuple[str, str], ...]:
     return (
-        ("x-brainrouter-decision", attempt.side),
+        ("x-brainrouter-decision", side),
         ("x-brainrouter-reason", _header_text(reason)),
-        ("x-brainrouter-model", _header_text(event.model or attempt.model)),
+        ("x-brainrouter-model", _header_text(model)),
     )
 
 

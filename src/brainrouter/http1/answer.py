@@ -128,7 +128,7 @@ class Answer:
         keep = self.keep and not reply.close and not self._house.draining
         after = (KEEP_ALIVE if self.old else b"") if keep else CLOSE
         body = reply.body
-        head = whole_head(reply.status, reply.content_type, reply.headers, len(body), after)
+        head = whole_head(reply.status, reply.content_type, reply.headers, len(body), after, reply.lines)
         if self._gone:
             return Outcome.CUT
         if not body or self.request.method == "HEAD" or reply.status in (204, 304):
@@ -142,7 +142,9 @@ class Answer:
     async def _stream(self, reply: StreamReply) -> Outcome:
         keep = self.keep and not self.old and not self._house.draining
         after = b"" if keep else CLOSE
-        head = stream_head(reply.status, reply.content_type, reply.headers, after, chunked=not self.old)
+        head = stream_head(
+            reply.status, reply.content_type, reply.headers, after, reply.lines, chunked=not self.old
+        )
         if self._gone:
             return Outcome.CUT
         if self.request.method == "HEAD":

@@ -54,20 +54,31 @@ def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 def whole_head(
-    status: int, content_type: str, headers: Iterable[tuple[str, str]], size: int, after: bytes
+    status: int,
+    content_type: str,
+    headers: Iterable[tuple[str, str]],
+    size: int,
+    after: bytes,
+    made: bytes = b"",
 ) -> bytes:
-    """The head of a reply of known size; `after` is the connection header line or nothing."""
-    lines = header_lines(headers) if headers else b""
+    """The head of a reply of known size; `made` are lines that are ready, `after` is the connection line or nothing."""
+    lines = header_lines(headers) + made if headers else made
     if status in BODILESS:
         return b"%b%b%b\r\n" % (start(status, ""), lines, after)
     return b"%b%bcontent-length: %d\r\n%b\r\n" % (start(status, content_type), lines, size, after)
 
 
 def stream_head(
-    status: int, content_type: str, headers: Iterable[tuple[str, str]], after: bytes, *, chunked: bool
+    status: int,
+    content_type: str,
+    headers: Iterable[tuple[str, str]],
+    after: bytes,
+    made: bytes = b"",
+    *,
+    chunked: bool,
 ) -> bytes:
     """The head of a stream: chunked, or (HTTP/1.0) ended by the connection's end."""
-    lines = header_lines(headers) if headers else b""
+    lines = header_lines(headers) + made if headers else made
     framing = b"transfer-encoding: chunked\r\n" if chunked else b""
     return b"%b%b%b%b\r\n" % (start(status, content_type), lines, framing, after)
 

@@ -141,8 +141,9 @@ class Link(asyncio.Protocol):
         """Bytes of an answer; without a question the connection is closed."""
         self._fresh = True
         reader = self.reader
-        if self.on_data is not None and (chunk := reader.one_chunk(data)):
-            self._give(self.on_data, chunk)
+        on_data = self.on_data
+        if on_data is not None and (chunk := reader.one_chunk(data)):
+            self._give(on_data, chunk)
             return
         self.untouched = False
         waits_for_head = reader.headers is None

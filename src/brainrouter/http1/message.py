@@ -71,13 +71,17 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """A whole answer. The server adds content-length; `close` ends the connection after it."""
+    """A whole answer. The server adds content-length; `close` ends the connection after it.
+
+    `lines` are header lines that `framing.header_lines` made beforehand; they follow `headers`.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
+    lines: bytes = b""
 
 
 class Sink(Protocol):
@@ -112,6 +116,7 @@ class StreamReply:
     produce: Callable[[Sink], Awaitable[None]]
     content_type: str = "text/event-stream"
     headers: tuple[tuple[str, str], ...] = ()
+    lines: bytes = b""
 
 
 Body = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another

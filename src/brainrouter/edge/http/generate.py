@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -10,6 +11,7 @@ from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.flows.count import TokenCount
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Running
+from brainrouter.http1.framing import header_lines
 from brainrouter.http1.message import Reply, Request, StreamReply
 from brainrouter.live import InFlight, Live
 from brainrouter.policy import failure as kinds
@@ -27,6 +29,22 @@ NoteCaller = Callable[[Request, InFlight], None]
 # What an upstream's answer may tell the caller: identity and quota, never cookies or framing.
 _PASSED_PREFIXES = ("x-manifest-", "anthropic-", "openai-", "x-ratelimit-")
 _PASSED = frozenset({"request-id", "x-request-id", "retry-after"})
+_FRESH = header_lines((("cache-control", "no-cache"),))
+_lines = lru_cache(maxsize=256)(header_lines)  # what explains a decision is said again and again
+
+
+class _Passes(dict[str, bool]):
+    """Whether a header of that name may be seen by the caller. Upstreams say few different ones."""
+
+    def __missing__(self, name: str) -> bool:
+        passes = name in _PASSED or name.startswith(_PASSED_PREFIXES)
+        if len(self) < _NAMES_MAX:
+            self[name] = passes
+        return passes
+
+
+_NAMES_MAX = 256
+_passes = _Passes()
 
 
 class Generate:
@@ -84,18 +102,15 @@ class Generate:
                 return Reply(200, overflow_frame(failure.window), "text/event-stream", told)
             return Reply(status, body, headers=told)
         if isinstance(answer, Running):
-            headers = (*passed_on(answer.upstream_headers), ("cache-control", "no-cache"), *answer.headers)
-            return StreamReply(200, answer.pump, headers=headers)
-        return Reply(200, answer.whole.body, headers=(*passed_on(answer.whole.headers), *answer.headers))
+            lines = _FRESH + _lines(answer.headers)
+            return StreamReply(200, answer.pump, headers=passed_on(answer.upstream_headers), lines=lines)
+        lines = _lines(answer.headers)
+        return Reply(200, answer.whole.body, headers=passed_on(answer.whole.headers), lines=lines)
 
 
 def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """The upstream's response headers that the caller may see."""
-    return tuple(
-        (name, value)
-        for name, value in headers.items()
-        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
-    )
+    return tuple([line for line in headers.items() if _passes[line[0]]])
 
 
 def decision_headers(running: InFlight) -> tuple[tuple[str, str], ...]:

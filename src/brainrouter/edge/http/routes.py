@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from brainrouter.http1.framing import header_lines
 from brainrouter.http1.message import Headers, Peer, Reply, Request, StreamReply
 from brainrouter.policy.origin import Refusal, is_navigation, refusal
 from brainrouter.wire.ask import Dialect
@@ -15,7 +16,7 @@ Answer = Reply | StreamReply
 Handler = Callable[[Request], Awaitable[Answer]]
 
 # No page may read our answers or run them as something else than they say they are.
-SAFE_HEADERS = (("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"))
+_SAFE = header_lines((("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")))
 _SENT_ONCE = frozenset({"origin", "sec-fetch-site"})
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
@@ -72,7 +73,7 @@ class App:
     async def __call__(self, request: Request) -> Answer:
         found = self._handler(request)
         answer = found if isinstance(found, Reply) else await found(request)
-        answer.headers = (*answer.headers, *SAFE_HEADERS)
+        answer.lines += _SAFE
         return answer
 
     def _handler(self, request: Request) -> Handler | Reply:
