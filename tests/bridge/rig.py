@@ -151,9 +151,10 @@ class Rig:
     def all_sent(self) -> list[tuple[str, str]]:
         """Every text that was sent to the owner or to the other place, with where it went."""
         mine = {self.place, self.elsewhere, "self"}
-        return [(place, text) for place, text in self._sent() if place in mine]
+        return [(place, text) for place, text in self.everything_sent() if place in mine]
 
-    def _sent(self) -> list[tuple[str, str]]:
+    def everything_sent(self) -> list[tuple[str, str]]:
+        """Every text that was sent to anybody, with where it went."""
         if self.discord is not None:
             return [(sent.channel, sent.text) for sent in list(self.discord.sent)]
         assert self.signal is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.daemon import Stage, eventually
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(1200)]
 LOSSES = 1000
+SENDS_S = 0.005  # so that breaks meet answers that are under way
 MESSAGES = 10_000
 # Every so many messages one is a question, which starts the stand-in for omp.
 QUESTION = 20
@@ -27,17 +29,21 @@ def sent(rig: Rig) -> int:
     return len(kept)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", [*PLATFORMS, "signal over http"])
 def test_a_thousand_lost_connections_lose_no_message_and_double_none(platform: str, stage: Stage):
-    with Rig(platform, stage.daemon) as rig:
+    platform, _, over_http = platform.partition(" over ")
+    with Rig(platform, stage.daemon, over_http=bool(over_http)) as rig:
+        if rig.signal is not None:
+            rig.signal.takes_s = SENDS_S
         for number in range(LOSSES):
             rig.break_connection()
             rig.owner = rig.crowd[number % CROWD]
-            rig.say("!br ping")
-        eventually(lambda: sent(rig) >= LOSSES, 300.0, f"{LOSSES} answers")
+            rig.say(f"!br mkdir d{number}")
+        eventually(lambda: sent(rig) >= LOSSES, 300.0, f"{LOSSES} answers, {sent(rig)}")
         rig.owner = rig.crowd[0]
         rig.settle()
-        assert sent(rig) == LOSSES + 1
+        times = Counter(text for _, text in rig.everything_sent())
+        assert times == {"pong": 1} | {f"Made /d{number}": 1 for number in range(LOSSES)}
 
 
 def resident_bytes() -> int:

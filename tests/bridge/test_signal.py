@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from brainrouter.bridge import signal_link
+from brainrouter.bridge import signal_socket
 from brainrouter.bridge.signal_daemon import command
 from tests.bridge.rig import ACCOUNT, GROUP, SIM, Rig
 from tests.daemon import ROOT, Stage, eventually, gone
@@ -78,11 +78,57 @@ def test_junk_on_the_line_hurts_nothing(signal: Rig):
         sim(signal).junk = b""
 
 
-def test_an_answer_that_met_a_broken_connection_is_sent_again_once(signal: Rig):
-    sim(signal).faults.append("drop")
-    assert signal.ask("hello") == "heard: hello"
+def test_an_answer_that_signal_cli_had_not_read_when_it_ended_is_sent_again(signal: Rig):
+    sim(signal).stop_reading()
+    signal.say("!br ping")
+    eventually(lambda: sim(signal).unread() > 0)
+    signal.break_connection()
+    signal.hears(1)
     signal.settle()
-    assert signal.texts() == ["heard: hello", "pong"]
+    assert signal.texts() == ["pong", "pong"]
+
+
+def ended_while_sending(rig: Rig, fault: str) -> list[str]:
+    sim(rig).faults.append(fault)
+    rig.say("hello")
+    eventually(lambda: "while it was sending" in (rig.status()["last_error"] or ""))
+    rig.settle()
+    return rig.texts()
+
+
+def test_an_answer_that_signal_cli_had_read_when_it_ended_is_not_sent_again(signal: Rig):
+    assert ended_while_sending(signal, "ended") == ["heard: hello", "pong"]
+    signal.fresh()
+    assert ended_while_sending(signal, "killed") == ["pong"]
+
+
+def test_over_http_as_well_an_answer_is_sent_again_only_where_it_was_not_read(stage: Stage):
+    with Rig("signal", stage.daemon, over_http=True) as rig:
+        assert ended_while_sending(rig, "ended") == ["heard: hello", "pong"]
+        rig.fresh()
+        assert ended_while_sending(rig, "killed") == ["pong"]
+        rig.fresh()
+        sim(rig).faults.append("unread")
+        rig.say("hello")
+        rig.hears(1)
+        rig.settle()
+        assert rig.texts() == ["heard: hello", "pong"]
+
+
+def test_of_two_answers_at_a_break_only_the_one_that_was_not_read_is_sent_again(signal: Rig):
+    sim(signal).takes_s = 0.3
+    try:
+        signal.say("!br mkdir one")
+        eventually(lambda: sim(signal).sending == 1)
+        sim(signal).stop_reading()
+        signal.say("!br mkdir two", place=GROUP)
+        eventually(lambda: sim(signal).unread() > 0)
+        signal.break_connection()
+        assert sorted(signal.hears(2)) == ["Made /one", "Made /two"]
+    finally:
+        sim(signal).takes_s = 0.0
+    signal.settle()
+    assert len(signal.texts()) == 3
 
 
 def test_a_rate_limit_is_waited_out(signal: Rig):
@@ -124,7 +170,7 @@ def test_half_a_line_before_a_lost_connection_hurts_nothing(signal: Rig):
 
 
 def test_a_send_that_is_never_answered_is_given_up_and_reported(signal: Rig, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(signal_link, "CALL_S", 0.3)
+    monkeypatch.setattr(signal_socket, "CALL_S", 0.3)
     sim(signal).faults.append("silence")
     signal.say("hello")
     eventually(lambda: "did not take it in time" in (signal.status()["last_error"] or ""))

@@ -1,10 +1,17 @@
-"""signal-cli's daemon, as a bridge sees it: JSON-RPC by lines on a Unix socket, or over HTTP with an event stream."""
+"""signal-cli's daemon, as a bridge sees it: JSON-RPC by lines on a Unix socket, or over HTTP with an event stream.
+
+Like the real one it reads lines as they come, carries each out by itself, and when it is told to end closes its socket's
+connections first: what it had read is still carried out, and nobody hears how that went; what it had not read is gone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import struct
+import termios
 import time
 from collections import deque
 from pathlib import Path
@@ -34,9 +41,14 @@ class Signal:
         self._over_http = over_http
         self._several = several
         self._clients: set[asyncio.StreamWriter | web.StreamResponse] = set()
+        self._connected: set[asyncio.StreamWriter] = set()
         self._waiting: deque[dict[str, Any]] = deque()
         self._wrapped = False
         self._last = 0
+        self._ending = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.sending = 0
+        self.takes_s = 0.0  # how long Signal's servers take over a message
         self.sent: list[dict[str, Any]] = []
         self.typed: list[dict[str, Any]] = []
         self.connections = 0
@@ -66,6 +78,14 @@ class Signal:
         self._thread.run(self._close())
         if reopen:
             self.open()
+
+    def stop_reading(self) -> None:
+        """Read nothing more from those who are connected now, as a daemon that is stopped or busy."""
+        self._thread.run(self._stop_reading())
+
+    def unread(self) -> int:
+        """How many bytes lie in the connections, unread."""
+        return self._thread.run(self._unread())
 
     def says(
         self, text: str, *, user: str, group: str | None = None, timestamp: int | None = None, **more: Any
@@ -99,7 +119,8 @@ class Signal:
             app = web.Application(client_max_size=16 << 20)
             app.router.add_post("/api/v1/rpc", self._post)
             app.router.add_get("/api/v1/events", self._events)
-            self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+            self._ending.clear()
+            self._runner = web.AppRunner(app, shutdown_timeout=2.0)  # as the real one waits for calls
             await self._runner.setup()
             await web.TCPSite(
                 self._runner, "127.0.0.1", int(self.url.rsplit(":", 1)[1]) if self.url else 0
@@ -111,14 +132,24 @@ class Signal:
 
     async def _close(self) -> None:
         if self._over_http:
+            self._ending.set()
             await self._runner.cleanup()
         else:
             self._server.close()
             self._path.unlink(missing_ok=True)
-        for client in self._clients:
-            if isinstance(client, asyncio.StreamWriter):
-                client.close()
+        for writer in self._connected:
+            writer.transport.abort()
         self._clients.clear()
+
+    async def _stop_reading(self) -> None:
+        for writer in self._connected:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    async def _unread(self) -> int:
+        return sum(
+            struct.unpack("i", fcntl.ioctl(writer.get_extra_info("socket"), termios.FIONREAD, bytes(4)))[0]
+            for writer in self._connected
+        )
 
     async def _push(self, event: dict[str, Any]) -> None:
         if not self._clients:
@@ -141,21 +172,34 @@ class Signal:
             await self._to(client, self._waiting.popleft())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connected.add(writer)
+        if not self._server.is_serving():  # it came in the very moment of the end
+            writer.transport.abort()
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while line := await reader.readline():
-                answer = self._answer(line)
-                if answer is None:
-                    writer.close()
-                    break
-                if answer:
-                    writer.write(json.dumps(answer).encode() + b"\n")
-                if b'"subscribeReceive"' in line:
-                    await self._listens(writer)
+            while (line := await reader.readline()).endswith(b"\n"):
+                task = asyncio.create_task(self._carry_out(line, writer))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
         self._clients.discard(writer)
+        self._connected.discard(writer)
         writer.close()
 
+    async def _carry_out(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        answer = await self._answer(line)
+        if answer is None:
+            writer.transport.abort()
+        elif answer and not writer.is_closing():
+            writer.write(json.dumps(answer).encode() + b"\n")
+        if b'"subscribeReceive"' in line and not writer.is_closing():
+            await self._listens(writer)
+
     async def _post(self, request: web.Request) -> web.Response:
-        answer = self._answer(await request.read())
+        if self.faults and self.faults[0] == "unread" and request.transport is not None:
+            self.faults.popleft()
+            request.transport.abort()  # the headers are read, the body is not
+        answer = await self._answer(await request.read())
+        if answer is None and request.transport is not None:
+            request.transport.close()
         return web.json_response(answer)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -164,12 +208,14 @@ class Signal:
         await response.write(b":\n")
         await self._listens(response)
         with contextlib.suppress(ConnectionError):
-            while True:
-                await asyncio.sleep(0.2)
+            while not self._ending.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), 0.2)
                 await response.write(b":\n")
+        self._clients.discard(response)
         return response
 
-    def _answer(self, line: bytes) -> dict[str, Any] | None:
+    async def _answer(self, line: bytes) -> dict[str, Any] | None:
         """The reply to one line; {} for silence, None for a connection that breaks."""
         try:
             call = json.loads(line)
@@ -195,14 +241,17 @@ class Signal:
         if method == "sendTyping":
             self.typed.append(params)
             return _result(number, {})
-        return self._send(number, params)
+        return await self._send(number, params)
 
-    def _send(self, number: Any, params: dict[str, Any]) -> dict[str, Any] | None:
+    async def _send(self, number: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         fault = self.faults.popleft() if self.faults else None
-        if fault == "drop":
+        if fault == "killed":  # between reading and sending
             return None
         if fault == "silence":
             return {}
+        self.sending += 1
+        await asyncio.sleep(self.takes_s)
+        self.sending -= 1
         if isinstance(fault, int):
             return _error(number, fault, "Failed to send message")
         to = (params.get("recipient") or ["group"])[0]
@@ -213,6 +262,8 @@ class Signal:
                 return _error(number, -1, "Failed to send message", {"response": {"results": [row]}})
         else:
             self.sent.append(params)
+        if fault == "ended":  # between sending and answering
+            return None
         return _result(number, {"timestamp": int(time.time() * 1000), "results": [row]})
 
 

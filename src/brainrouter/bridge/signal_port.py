@@ -18,7 +18,8 @@ from brainrouter.bridge.means import Board
 from brainrouter.bridge.port import CannotStart, Message, NotSent
 from brainrouter.bridge.signal_daemon import Spawned, command, spawned
 from brainrouter.bridge.signal_envelope import Incoming, read
-from brainrouter.bridge.signal_link import Link, LinkLost, RpcError, connect
+from brainrouter.bridge.signal_link import connect
+from brainrouter.bridge.signal_rpc import AnswerLost, Link, LinkLost, RpcError
 from brainrouter.bridge.signal_text import styled
 
 PART_UNITS = 4000
@@ -28,6 +29,9 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 MOST_PATIENCE_S = 60.0
 NO_METHOD = -32601
 SELF, GROUP = "self", "group:"
+UNSURE = (
+    "signal-cli ended while it was sending: it sends what it has read, but whether that worked is not known"
+)
 
 _log = logging.getLogger("brainrouter.bridge")
 
@@ -173,7 +177,10 @@ class SignalPort:
             raise NotSent("signal-cli did not take it in time") from None
 
     async def _call(self, what: dict[str, Any]) -> Any:
-        """The results of a send. A connection that broke before the answer means: once more on the next one."""
+        """The results of a send. When the connection breaks before signal-cli has read it: once more on the next one.
+
+        What it had read is not sent again, since it carries that out: there are no results then.
+        """
         while True:
             await self._linked.wait()
             link = self._link
@@ -181,6 +188,10 @@ class SignalPort:
                 continue
             try:
                 return await link.call("send", what)
+            except AnswerLost:
+                self._board.last_error = UNSURE
+                _log.warning("signal bridge: %s", UNSURE)
+                return None
             except LinkLost:
                 await asyncio.sleep(PAUSES_S[0])
             except RpcError as error:
