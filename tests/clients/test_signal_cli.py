@@ -55,6 +55,8 @@ CALLS: dict[str, Any] = {
 class Real:
     """signal-cli's daemon on a socket and on HTTP, with a folder of its own."""
 
+    extra: tuple[str, ...] = ()
+
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "signal.sock"
         self._log = folder / "log"
@@ -62,7 +64,7 @@ class Real:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         argv = [
-            "signal-cli", "--config", str(folder / "data"), "daemon", "--socket", str(self.socket),
+            "signal-cli", *self.extra, "--config", str(folder / "data"), "daemon", "--socket", str(self.socket),
             "--http", self.url.removeprefix("http://"), "--receive-mode", "manual",
         ]  # fmt: skip
         with self._log.open("wb") as log:
@@ -77,6 +79,22 @@ class Real:
     def end(self) -> int:
         self._child.terminate()
         return self._child.wait(30)
+
+    def stop(self) -> None:
+        """From now on it reads nothing."""
+        os.killpg(self._child.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self._child.pid}/task")
+        eventually(
+            lambda: all(
+                (thread / "stat").read_text().rpartition(") ")[2][0] == "T" for thread in threads.iterdir()
+            )
+        )
+
+    def kill(self) -> None:
+        """Safe to call twice."""
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait(30)
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -193,3 +211,56 @@ def test_the_real_one_ends_at_once_when_it_is_told_to(tmp_path: Path) -> None:
     os.killpg(child.pid, signal.SIGTERM)
     assert child.wait(30) in (0, 143, -signal.SIGTERM)
     assert gone(child.pid)
+
+
+class Logged(Real):
+    """One that tells in its log what it carries out; it ends by being killed."""
+
+    extra = ("-vv",)
+
+    def carried_out(self, method: str) -> int:
+        return self._log.read_text().count(f"json rpc request, method: {method}\n")
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Logged]:
+    with tempfile.TemporaryDirectory(prefix="br-") as folder:
+        made = Logged(Path(folder))
+        try:
+            made.wait()
+            yield made
+        finally:
+            made.kill()
+
+
+def test_what_the_real_one_read_it_carries_out_and_what_it_had_not_read_the_kernel_tells(
+    logged: Logged,
+) -> None:
+    def line(method: str) -> bytes:
+        return json.dumps(call(method)).encode() + b"\n"
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(logged.socket))
+        client.sendall(line("version") * 7 + line("first"))
+    eventually(lambda: (logged.carried_out("version"), logged.carried_out("first")) == (7, 1), START_S)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(logged.socket))
+        client.sendall(line("version"))
+        assert client.recv(1 << 16)
+        logged.stop()
+        client.sendall(line("second"))
+        logged.kill()
+        with client.makefile("rb") as lines, pytest.raises(ConnectionResetError):
+            lines.read()  # the end of its first answer may still lie there
+
+
+def test_over_http_the_real_one_asks_for_a_body_before_it_reads_it(real: Real) -> None:
+    host, _, port = real.url.removeprefix("http://").rpartition(":")
+    body = json.dumps(call("version")).encode()
+    head = f"POST /api/v1/rpc HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as client, client.makefile("rb") as said:
+        client.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        assert said.readline().startswith(b"HTTP/1.1 100 ")
+        client.sendall(body)
+        assert any(line.startswith(b"HTTP/1.1 200 ") for line in said)

@@ -260,6 +260,11 @@ BRIDGES = (
     ),
     held("bridge.status", "/api/bridge-status says how they are", "bridge/in_the_daemon"),
     held("bridge.real", "the real omp, from a fake Discord to a real local model and back", "clients/bridge"),
+    held(
+        "bridge.once",
+        "an answer is sent again only where signal-cli had not read it",
+        "bridge/signal:an_answer_that",
+    ),
     waiting(
         "bridge.platforms",
         "tried against the real Discord and a registered Signal account",

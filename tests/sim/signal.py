@@ -176,7 +176,9 @@ class Signal:
         if not self._server.is_serving():  # it came in the very moment of the end
             writer.transport.abort()
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while (line := await reader.readline()).endswith(b"\n"):
+            while line := await reader.readline():
+                if not line.endswith(b"\n") and writer.is_closing():
+                    break  # cut off by our own end; a last line of one who left counts without its end
                 task = asyncio.create_task(self._carry_out(line, writer))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
