@@ -20,7 +20,7 @@ import msgspec
 
 from bench.lean_clients import APPENDED, FOLDER, PROMPT, RULES, record, recorded
 from bench.lean_parts import least, servers, users, weight
-from bench.lean_server import WIDE, WINDOW, Measured, measured
+from bench.lean_server import WINDOW, Measured, measured
 from brainrouter.edge.mcp.tools import INSTRUCTIONS
 from brainrouter.policy.adapt import adapt, text_of
 from brainrouter.policy.lean.envelopes import harness_texts
@@ -146,7 +146,6 @@ def page() -> None:
     whole = "begins with the whole turn before"
     text = _PAGE.format(
         window=WINDOW,
-        wide=WIDE,
         sizes=_table(
             ["client", "as sent", "level 1", "smaller", "level 2", "smaller", "least", "smaller"], sizes
         ),
@@ -168,7 +167,7 @@ def page() -> None:
             ["client", "checklist, level 1", whole, "checklist, level 2", whole, "turns", "own prompt"], holds
         ),
         served=_table(
-            ["client", "level", "turns", "prompt tokens, turn 1", "read from cache", seconds], served
+            ["client", "level", "turns", "tokens, turn 1", "read from cache", seconds, "as sent"], served
         ),
         alone=_table(["client", "tokens before", "after", f"before: {seconds}", "after"], alone),
     )
@@ -252,7 +251,9 @@ def _day(text: str) -> str:
 
 
 def _served(found: Measured) -> list[str]:
-    return [str(found.turns), f"{found.after_tokens:,}", f"{found.cached_share:.1%}", _seconds(found.after_s)]
+    share = f"{found.cached_share:.1%}"
+    before = _seconds(found.before_s) if found.before_s else "beyond the window"
+    return [str(found.turns), f"{found.after_tokens:,}", share, _seconds(found.after_s), before]
 
 
 def _times(found: Measured) -> list[str]:
@@ -333,12 +334,12 @@ there stands.
 
 ## What the server makes of it
 
-Whole sessions before llama.cpp's own server with the embedded model (SmolLM2-135M), prompt and tools. The model was made for
-a window of {window:,} tokens; the server was given {wide:,}, since fifty turns do not fit otherwise: what such a model says there
-is nobody's concern, what it had to read is. The model's own chat template shows it no tools, so the server was given one that
-renders them as most models' do, at the head of the system prompt. *Read from cache* is `timings.cache_n` of all prompt tokens
-from the second turn to the last. Times are those of one thread on a machine of 2 cores with much other work: compare them
-within a row only.
+Sessions of fifty turns before llama.cpp's own server with the embedded model (SmolLM2-135M), prompt and tools, up to the turn
+that its window of {window:,} tokens does not hold (the server gives no more than the model was made for). The model's own chat
+template shows it no tools, so the server was given one that renders them as most models' do, at the head of the system prompt.
+*Read from cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. *As sent* is the same session
+with nothing left out, where its first turn fits the window. Times are those of one thread on a machine of 2 cores with much
+other work: compare them within a row only.
 
 {served}
 The prompts alone, as the embedded model's own template would show them, as sent and at level 1: three turns each, on the same

@@ -25,7 +25,6 @@ from tests.daemon import eventually
 from tests.model_cache import shared_model
 
 WINDOW = 8_192
-WIDE = 16_384  # what the model would answer beyond its window is nobody's concern here, what is cached is
 KEY = "bench"
 WAIT_S = 1_800
 TEMPLATE = """\
@@ -62,7 +61,7 @@ class Measured:
 def measured(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Measured:
     """Ask every turn of both sessions in order, each up to the first that the window does not hold."""
     found = Measured()
-    with _server(WIDE) as port:
+    with _server() as port:
         for turn, body in enumerate(after):
             told, seconds = _ask(port, body)
             if "timings" not in told:
@@ -77,7 +76,7 @@ def measured(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Measu
             found.turns = turn + 1
     if not before:
         return found
-    with _server(WINDOW) as port:  # a fresh one: the two may begin alike
+    with _server() as port:  # a fresh one: the two may begin alike
         for turn, body in enumerate(before):
             told, seconds = _ask(port, body)
             if "timings" not in told:
@@ -100,9 +99,9 @@ def _ask(port: int, body: dict[str, Any]) -> tuple[dict[str, Any], float]:
 
 
 @contextmanager
-def _server(window: int) -> Iterator[int]:
+def _server() -> Iterator[int]:
     port = free_port()
-    command = ["nice", sys.executable, "-m", "bench.lean_server", str(shared_model()), str(port), str(window)]
+    command = ["nice", sys.executable, "-m", "bench.lean_server", str(shared_model()), str(port)]
     with subprocess.Popen(command, env={**os.environ, KEY_VARIABLE: KEY}, stderr=subprocess.DEVNULL) as child:
         try:
             eventually(lambda: _up(port), 60, "the server")
@@ -111,13 +110,13 @@ def _server(window: int) -> Iterator[int]:
             child.kill()
 
 
-def serve(model: str, port: int, window: int) -> None:
+def serve(model: str, port: int) -> None:
     """Serve `model` until this process is ended. One thread: with other work about, two wait for each other."""
     library: Any = import_module("xllamacpp")
     wanted = library.CommonParams()
     wanted.model.path, wanted.model_alias = model, {"bench"}
     wanted.hostnames, wanted.port, wanted.api_keys = ["127.0.0.1"], port, [os.environ[KEY_VARIABLE]]
-    wanted.n_parallel, wanted.n_ctx = 1, window
+    wanted.n_parallel, wanted.n_ctx = 1, WINDOW
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = 1
     wanted.use_jinja, wanted.chat_template = True, TEMPLATE
     wanted.ui, wanted.verbosity = False, 1
@@ -136,4 +135,4 @@ def _up(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    serve(sys.argv[1], int(sys.argv[2]))
