@@ -339,11 +339,12 @@ that its window of {window:,} tokens does not hold (the server gives no more tha
 template shows it no tools, so the server was given one that renders them as most models' do, at the head of the system prompt.
 *Read from cache* is `timings.cache_n` of all prompt tokens from the second turn to the last. *As sent* is the same session
 with nothing left out, where its first turn fits the window. Times are those of one thread on a machine of 2 cores with much
-other work: compare them within a row only.
+other work: compare them within a row only. A session that calls a tool which waits (each of these does, at its third turn) reads
+the search and its answer then, and goes on from there.
 
 {served}
 The prompts alone, as the embedded model's own template would show them, as sent and at level 1: three turns each, on the same
-busy machine.
+busy machine. (Vibe and omp were served on a busier one, with an earlier text of level 1, longer by some 100 tokens.)
 
 {alone}"""
 
