@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 
 from brainrouter.http1.message import Body, HeaderLines, SharedLines
@@ -87,6 +88,16 @@ def request_pieces(
     origin: Origin, method: str, path: str, headers: HeaderLines, body: Body, shared: SharedLines = ()
 ) -> list[bytes | memoryview]:
     """The bytes of a request. Raises ValueError for what would break its framing."""
+    own = request_lines(headers) if headers else b""
+    pieces = body if isinstance(body, tuple) else (body,)
+    size = sum(map(len, pieces))
+    length = b"content-length: %d\r\n" % size if size or method not in ("GET", "HEAD") else b""
+    head = b"%b%b%b%b\r\n" % (_opening(method, path, origin.authority), length, _shared(shared), own)
+    return [head, *pieces] if size else [head]
+
+
+@lru_cache(maxsize=64)  # a harness asks at one path, for ever
+def _opening(method: str, path: str, authority: bytes) -> bytes:
     first = f"{method} {path} HTTP/1.1\r\n".encode("ascii")
     if (
         first.count(b" ") != 2
@@ -97,12 +108,7 @@ def request_pieces(
     ):
         message = "a request line that would break the framing"
         raise ValueError(message)
-    own = request_lines(headers) if headers else b""
-    pieces = body if isinstance(body, tuple) else (body,)
-    size = sum(map(len, pieces))
-    length = b"content-length: %d\r\n" % size if size or method not in ("GET", "HEAD") else b""
-    head = b"%bhost: %b\r\n%b%b%b\r\n" % (first, origin.authority, length, _shared(shared), own)
-    return [head, *pieces] if size else [head]
+    return b"%bhost: %b\r\n" % (first, authority)
 
 
 def request_lines(headers: HeaderLines) -> bytes:
