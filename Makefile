@@ -1,6 +1,6 @@
 # Thin names for the scripts, which run without make as well: `sh scripts/setup`.
 # Arguments: make run ARGS="--tcp-addr 127.0.0.1:9100", make test ARGS="-k breaker".
-.PHONY: help run setup test test-clients faults e2e deploy-test check fmt bench bare lock
+.PHONY: help run setup test test-clients faults e2e packages deploy-test check fmt bench bare lock
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -22,6 +22,9 @@ faults: ## everything that must be survived, for the whole of its time (45 minut
 
 e2e: ## the tests in a real browser (installs Chromium by apt as root)
 	@exec sh scripts/e2e $(ARGS)
+
+packages: ## wheel and source package, built, installed by pip and uv in empty homes, and started (PyPI)
+	@exec sh scripts/packages $(ARGS)
 
 deploy-test: ## install, use and remove the whole on machines of its own (root, apt; 20 minutes)
 	@exec sh scripts/deploy-test $(ARGS)

@@ -28,8 +28,8 @@ person)
     ;;
 services) steps=(group folders share brainrouter settings manifest llama_swap polkit profile skel users) ;;
 machine)
-    steps=(packages engine group folders share bun omp model brainrouter settings manifest llama_swap toolbox polkit
-        profile skel users)
+    steps=(packages engine group folders share bun omp model brainrouter settings manifest llama_swap polkit profile
+        skel users toolbox)
     ;;
 esac
 

@@ -49,9 +49,10 @@ fi
 cd /
 
 undo_package() {
+    package_there "$1" || return 0
     if [[ -n $packages ]]; then packages_out+=("$1"); else packages_left+=("$1"); fi
 }
-packages_out=() packages_left=()
+packages_out=() packages_left=() packages_why='others may need them by now'
 undo_member() {
     ! getent group aistack >/dev/null || gpasswd --delete "$1" aistack >/dev/null 2>&1 || true
 }
@@ -76,15 +77,15 @@ undo_model() {
     fi
 }
 
-# compose_down FOLDER OPTION...: the service's containers and networks.
+# compose_down FOLDER OPTION...: the service's containers, networks and images.
 compose_down() {
     local folder=$1 command
     shift
     [[ -f $folder/compose.yaml ]] || return 0
     command=$(compose_command)
     # shellcheck disable=SC2086 # a program and its first word
-    (cd "$folder" && $command down "$@") ||
-        say "the containers of $folder could not be removed; by hand: docker ps -a"
+    (cd "$folder" && $command down --rmi all "$@") ||
+        say "the containers of $folder could not be removed; by hand: $engine ps -a"
 }
 
 say "everybody's own part"
@@ -109,11 +110,16 @@ fi
 say "the machine"
 undo_ledger
 systemctl daemon-reload 2>/dev/null || true
-undo_folders
 if ((${#packages_out[@]})); then
     say "packages: ${packages_out[*]}"
-    packages_remove "${packages_out[@]}"
-elif ((${#packages_left[@]})); then
-    say "these packages stay, since others may need them by now: ${packages_left[*]}"
+    packages_remove "${packages_out[@]}" || say "not all of them could be removed; what is in the way is said above."
+    for name in "${packages_out[@]}"; do
+        ! package_there "$name" || packages_left+=("$name")
+    done
+    packages_why='something else here needs or recommends them'
 fi
+if ((${#packages_left[@]})); then
+    say "these packages stay, since $packages_why: ${packages_left[*]}"
+fi
+undo_folders
 say "Done."

@@ -48,7 +48,7 @@ if [[ -n $remove ]]; then
     exit
 fi
 [[ ,$only, != *,toolbox,* ]] || with=(toolbox)
-run_steps config unit omp "${with[@]}" start
+run_steps config unit omp start "${with[@]}"
 [[ $mode == make && -z $only ]] || exit 0
 if [[ -n $harnesses ]]; then
     for name in "${harness_names[@]}"; do

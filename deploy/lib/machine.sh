@@ -27,6 +27,9 @@ for_each_user() {
 home_of() {
     getent passwd "$1" | cut -d : -f 6
 }
+shell_of() {
+    getent passwd "$1" | cut -d : -f 7
+}
 
 # What a person's own programs need to find the network where it is not plain.
 network_variables() {
@@ -42,7 +45,7 @@ as_user() {
     (
         cd /
         exec env -i PATH="$PATH" LANG="${LANG:-C.UTF-8}" HOME="$(home_of "$user")" USER="$user" LOGNAME="$user" \
-            XDG_RUNTIME_DIR="/run/user/$uid" "${network[@]}" runuser -u "$user" -- "$@"
+            SHELL="$(shell_of "$user")" XDG_RUNTIME_DIR="/run/user/$uid" "${network[@]}" runuser -u "$user" -- "$@"
     )
 }
 
@@ -67,10 +70,35 @@ packages_add() {
     esac
 }
 
+# packages_remove NAME...: those and what came with them, but for what something else here needs by now: the package
+# manager is told that nobody asked for them, and what it finds unneeded for that reason goes.
 packages_remove() {
+    local before gone
+    before=$(packages_unneeded)
+    packages_unasked "$@"
+    mapfile -t gone < <(LC_ALL=C comm -13 <(printf '%s\n' "$before") <(packages_unneeded))
+    ((${#gone[@]} > 0)) || return 0
     case $(system) in
-    debian) DEBIAN_FRONTEND=noninteractive apt-get purge -y -q --auto-remove "$@" ;;
-    fedora) dnf remove -y "$@" ;;
+    debian) DEBIAN_FRONTEND=noninteractive apt-get purge -y -q "${gone[@]}" ;;
+    fedora) dnf remove -y --setopt=clean_requirements_on_remove=False "${gone[@]}" ;;
+    esac
+}
+
+# packages_unneeded: what nobody asked for and nothing needs, sorted.
+packages_unneeded() {
+    case $(system) in
+    # What is merely suggested by something is not needed by it.
+    debian) apt-get autoremove --simulate -o APT::AutoRemove::SuggestsImportant=false | awk '$1 == "Remv" { print $2 }' ;;
+    fedora) dnf repoquery --quiet --unneeded --queryformat '%{name}\n' ;;
+    esac | sed '/^$/d' | LC_ALL=C sort -u
+}
+
+# packages_unasked NAME...: nobody asked for them.
+packages_unasked() {
+    case $(system) in
+    debian) apt-mark auto "$@" >/dev/null ;;
+    # The word of dnf 5, else of dnf 4.
+    fedora) dnf --quiet mark dependency "$@" 2>/dev/null || dnf --quiet mark remove "$@" ;;
     esac
 }
 
@@ -83,12 +111,26 @@ unit_up() {
     systemctl is-active --quiet "$1" 2>/dev/null
 }
 
-# unit_start UNIT: now and at boot.
+# answers PORT: something listens there, on the loopback.
+answers() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# unit_start UNIT PORT: now and at boot; comes back when the port answers. The first start fetches images, which may take
+# as long as it takes; a unit that ends meanwhile is an error.
 unit_start() {
+    local restarts
     unit_on "$1" || remember unit "$1"
     systemctl daemon-reload
     systemctl enable --quiet "$1"
     systemctl restart "$1"
+    restarts=$(systemctl show --property=NRestarts --value "$1")
+    until answers "$2"; do
+        unit_up "$1" && [[ $(systemctl show --property=NRestarts --value "$1") == "$restarts" ]] ||
+            fail "$1 does not stay up. What it said (journalctl --unit $1):" \
+                "$(journalctl --unit "$1" --lines 20 --no-pager --output cat)"
+        sleep 1
+    done
 }
 
 # gpu_here: amd, nvidia, intel or cpu.

@@ -94,8 +94,16 @@ a_file() {
     readlink -f "$2"
 }
 
+# engine_here: what the services of this machine run under already; else the engine that is here (a docker command alone
+# is none); else Docker.
 engine_here() {
-    if ! command -v docker >/dev/null && command -v podman >/dev/null && [[ -e /usr/lib/systemd/system/podman.socket ]]; then
+    local unit
+    for unit in /etc/systemd/system/{manifest,llama-swap}.service; do
+        [[ -f $unit ]] || continue
+        grep -q '^Requires=podman.socket' "$unit" && echo podman || echo docker
+        return
+    done
+    if ! command -v dockerd >/dev/null && command -v podman >/dev/null && [[ -e /usr/lib/systemd/system/podman.socket ]]; then
         echo podman
     else
         echo docker

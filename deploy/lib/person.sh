@@ -78,10 +78,26 @@ toolbox_done() {
     podman container exists "$toolbox" 2>/dev/null && all_there toolbox_files
 }
 toolbox_do() {
-    remember toolbox "$toolbox"
-    podman container exists "$toolbox" ||
-        toolbox create --assumeyes --image "$toolbox_image" --container "$toolbox" </dev/null
+    remember_podman
+    if ! podman container exists "$toolbox"; then
+        podman image exists "$toolbox_image" || remember image "$toolbox_image"
+        remember toolbox "$toolbox"
+        toolbox --assumeyes create --image "$toolbox_image" "$toolbox" </dev/null
+    fi
     toolbox_files file_put
+    # The daemon that runs is still in the sandbox.
+    if [[ -f $config/systemd/user/$unit ]]; then
+        systemctl --user daemon-reload
+        systemctl --user try-restart "$unit"
+    fi
+}
+# podman lays its storage out the first time it is asked for anything, by the daemon or by us.
+remember_podman() {
+    local place
+    make_folder "$HOME/.local/share"
+    for place in "$config/cni" "$config/toolbox" "$HOME/.local/share/containers"; do
+        [[ -d $place ]] || remember podman "$place"
+    done
 }
 
 # When the running daemon was started, in seconds; nothing when it does not run.
@@ -95,7 +111,8 @@ changed_at() {
     program=$(command -v brainrouter) || true
     # The link `current`, which an upgrade moves.
     program=$(dirname "$(dirname "$(readlink "$program" || true)")")
-    stat -c %Y "$program" "$config/systemd/user/$unit" "$config/brainrouter/brainrouter.yaml" \
+    stat -c %Y "$program" "$config/systemd/user/$unit" "$config/systemd/user/$unit.d/toolbox.conf" \
+        "$config/brainrouter/brainrouter.yaml" \
         /etc/brainrouter/brainrouter.yaml /etc/brainrouter/env 2>/dev/null | sort -n | tail -n 1
 }
 # Whether the person's services run without the group aistack, because they were begun before it was theirs.
@@ -123,9 +140,7 @@ start_do() {
     local tries
     make_folder "$HOME/.local/state"
     make_folder "$HOME/.cache"
-    make_folder "$HOME/.local/share"
-    # podman lays its storage out when the daemon asks it for a toolbox for the first time.
-    [[ -d $HOME/.local/share/containers ]] || remember podman "$HOME/.local/share/containers"
+    remember_podman
     # The person's service manager comes up a moment after linger was switched on.
     for ((tries = 0; tries < 100; tries++)); do
         [[ ! -S $XDG_RUNTIME_DIR/systemd/private ]] || break

@@ -86,11 +86,21 @@ undo_toolbox() {
     ! command -v toolbox >/dev/null || toolbox rm --force "$1" 2>/dev/null || true
 }
 
-# podman's storage, where nobody has put anything into it since. Podman itself is not asked: it would lay out more.
+undo_image() {
+    ! command -v podman >/dev/null || podman image rm "$1" >/dev/null 2>&1 || true
+}
+
+# What podman and toolbox keep for a person, where nobody has put anything into it since: no image, container, volume,
+# network.
 undo_podman() {
     local used
-    used=$(find "$1/storage" \( -path '*-images/*' -o -path '*-containers/*' -o -path '*/volumes/*' \) -type f 2>/dev/null) || true
-    [[ -n $used ]] || rm -rf "$1"
+    used=$(find "$1" -type f \( -path '*/volumes/*' -o -path '*/cni/*' ! -name '*.lock' \
+        -o -path '*/.config/toolbox/*' ! -name podman-system-migrate \
+        -o \( -name images.json -o -name '*containers.json' \) -size +2c \) 2>/dev/null) || true
+    [[ -z $used ]] || return 0
+    # Some of it may belong to the ids that podman gave to its containers; podman itself lays out what it needs for this.
+    rm -rf "$1" 2>/dev/null || podman unshare rm -rf "$1" 2>/dev/null || true
+    rm -rf "$1" || say "something of $1 is left; what is in the way is said above."
 }
 
 # Something else that stays, for whose sake the ledger does.

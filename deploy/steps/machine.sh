@@ -4,9 +4,13 @@
 engine_packages() {
     case $engine in
     docker)
-        command -v docker >/dev/null || { [[ $(system) == fedora ]] && echo moby-engine || echo docker.io; }
+        command -v dockerd >/dev/null || { [[ $(system) == fedora ]] && echo moby-engine || echo docker.io; }
         ;;
-    podman) echo podman ;;
+    # Without these the containers of a service have no network, or no names in it; podman merely recommends them.
+    podman)
+        echo podman netavark aardvark-dns
+        [[ $(system) == fedora ]] || echo iptables
+        ;;
     esac
     [[ -n $(compose_command) ]] || echo docker-compose
 }

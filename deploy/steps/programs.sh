@@ -191,7 +191,7 @@ toolbox_user() {
     if [[ -n $user && $user != root ]]; then
         echo "$user"
     else
-        human_users | head -n 1
+        human_users | sed -n 1p
     fi
 }
 toolbox_done() {

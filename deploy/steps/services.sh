@@ -28,11 +28,11 @@ manifest_title() {
     echo "Manifest $manifest_version on 127.0.0.1:3001 (manifest.service, $manifest_folder)"
 }
 manifest_done() {
-    all_there manifest_files && unit_on manifest.service && unit_up manifest.service
+    all_there manifest_files && unit_on manifest.service && unit_up manifest.service && answers 3001
 }
 manifest_do() {
     manifest_files file_put
-    unit_start manifest.service
+    unit_start manifest.service 3001
 }
 
 llama_swap_folder=/opt/ai/llama-swap
@@ -67,11 +67,11 @@ llama_swap_title() {
     echo "llama-swap ($(llama_swap_flavour)) on 127.0.0.1:8081 (llama-swap.service, $llama_swap_folder)"
 }
 llama_swap_done() {
-    all_there llama_swap_files && unit_on llama-swap.service && unit_up llama-swap.service
+    all_there llama_swap_files && unit_on llama-swap.service && unit_up llama-swap.service && answers 8081
 }
 llama_swap_do() {
     llama_swap_files file_put
-    unit_start llama-swap.service
+    unit_start llama-swap.service 8081
 }
 
 # The classifier's large model is named only where a GPU can run it in time, and a fallback only where there is a model.

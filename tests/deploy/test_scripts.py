@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.machine.publisher import MODEL, MODEL_NAME, NEWEST_CPU, Publisher
+from tests.deploy.machine.test_dnf import WANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-STEPS = "packages engine group folders share bun omp model brainrouter settings manifest llama_swap toolbox polkit profile skel users"
+STEPS = "packages engine group folders share bun omp model brainrouter settings manifest llama_swap polkit profile skel users toolbox"
 
 
 def bash(script: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -195,4 +196,5 @@ def test_fedora_gets_its_own_packages_by_dnf(tmp_path: Path):
         "dnf install -y --setopt=install_weak_deps=False git golang toolbox vulkan-headers"
     )
     assert calls[-1].endswith("moby-engine docker-compose")
+    assert calls[-1].split()[4:] == WANTED
     assert "package\tgolang\n" in (tmp_path / "state/ai-stack/made").read_text()

@@ -76,6 +76,13 @@ SETUP = (
         "install.sh for a machine and its users: resumable, checked, taken back",
         "deploy/scripts",
         "deploy/shipped_files",
+        "deploy/machine/a_shared_machine",
+        "deploy/machine/interrupted",
+        "deploy/machine/podman",
+        "deploy/machine/dnf",
+    ),
+    held(
+        "setup.packages", "wheel and source package install by pip and uv, and answer", "packages/installed"
     ),
 )
 

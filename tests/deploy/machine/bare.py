@@ -50,6 +50,18 @@ def base() -> Path:
     return place
 
 
+def out_of(package: str, path: str) -> Path:
+    """One file of a Debian package."""
+    unpacked = CACHE / "unpacked" / package
+    if not (unpacked / path).exists():
+        unpacked.mkdir(parents=True, exist_ok=True)
+        apt = ["apt-get", "download", "-q", package]
+        subprocess.run(apt, cwd=unpacked, check=True, stdout=subprocess.DEVNULL)
+        (deb,) = unpacked.glob(f"{package}_*.deb")
+        subprocess.run(["dpkg-deb", "--extract", str(deb), str(unpacked)], check=True)
+    return unpacked / path
+
+
 def mirror() -> str:
     """The mirror that this machine's apt uses for the suite."""
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:

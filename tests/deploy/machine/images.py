@@ -1,14 +1,13 @@
 """Stand-ins for the three images, which are not to be had here: the names and tags are the real ones, the inside is
-busybox, answering what the services are asked for. They run in the real Docker engine from the shipped compose files.
+busybox, answering what the services are asked for. They run in the real engine, Docker or Podman, from the shipped compose files.
 """
 
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
 
-from tests.deploy.machine.bare import CACHE
+from tests.deploy.machine.bare import out_of
 from tests.deploy.machine.machine import Machine
 from tests.deploy.machine.publisher import NEWEST_CPU
 
@@ -16,6 +15,8 @@ MANIFEST = """#!/bin/sh
 # The real one needs these, and its port.
 : "${DATABASE_URL:?}" "${BETTER_AUTH_SECRET:?}" "${MANIFEST_ENCRYPTION_KEY:?}"
 touch /outside-the-volumes 2>/dev/null && exit 3
+# The database by its name.
+busybox nslookup postgres >/dev/null || exit 4
 exec busybox httpd -f -p "$PORT" -h /www
 """
 POSTGRES = '#!/bin/sh\n: "${POSTGRES_PASSWORD:?}"\necho data >/var/lib/postgresql/data/PG_VERSION\nexec sleep 1000000\n'
@@ -36,17 +37,17 @@ PAGES = {
 }
 
 
-def load_images(machine: Machine, manifest: str) -> None:
+def load_images(machine: Machine, manifest: str, engine: str = "docker") -> None:
     """Give the machine's engine the three images under their real names."""
     for reference, entry, pages in (
-        (f"manifestdotbuild/manifest:{manifest}", MANIFEST, PAGES["manifest"]),
-        ("postgres:16-alpine", POSTGRES, {}),
+        (f"docker.io/manifestdotbuild/manifest:{manifest}", MANIFEST, PAGES["manifest"]),
+        ("docker.io/library/postgres:16-alpine", POSTGRES, {}),
         (f"ghcr.io/mostlygeek/llama-swap:{NEWEST_CPU}", SWAP, PAGES["llama-swap"]),
     ):
-        # Through the folder that both sides see.
+        # Through a folder that both sides see.
         (machine.docker / "image.tar").write_bytes(_tar(entry, pages))
         machine.ok(
-            "docker import --change 'ENTRYPOINT [\"/bin/sh\", \"/entry\"]' --change 'ENV PATH=/bin' "
+            f"{engine} import --change 'ENTRYPOINT [\"/bin/sh\", \"/entry\"]' --change 'ENV PATH=/bin' "
             f"/var/lib/docker/image.tar {reference}"
         )
         (machine.docker / "image.tar").unlink()
@@ -61,7 +62,7 @@ def _tar(entry: str, pages: dict[str, str]) -> bytes:
             member.size, member.mode = len(data), mode
             tar.addfile(member, io.BytesIO(data))
 
-        add("bin/busybox", _busybox())
+        add("bin/busybox", out_of("busybox-static", "bin/busybox").read_bytes())
         for name in ("sh", "sleep", "ls", "grep", "touch"):
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
@@ -75,15 +76,3 @@ def _tar(entry: str, pages: dict[str, str]) -> bytes:
         for name, text in pages.items():
             add(f"www/{name}", text.encode(), 0o644)
     return into.getvalue()
-
-
-def _busybox() -> bytes:
-    kept = CACHE / "busybox"
-    if not kept.exists():
-        subprocess.run(
-            ["apt-get", "download", "-q", "busybox-static"], cwd=CACHE, check=True, stdout=subprocess.DEVNULL
-        )
-        package = next(CACHE.glob("busybox-static_*.deb"))
-        subprocess.run(["dpkg-deb", "--extract", str(package), str(CACHE / "busybox-package")], check=True)
-        (CACHE / "busybox-package" / "bin" / "busybox").rename(kept)
-    return kept.read_bytes()

@@ -40,7 +40,7 @@ ENV = {
 ENGINE_ROOM = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 # The machine's own life: what runs there writes these, whether anything was installed or not.
 LIFE = (
-    "dev", "proc", "sys", "run", "tmp", "checkout", "var/log", "var/tmp", "var/lib/docker", "var/lib/containerd", "var/lib/cni",
+    "dev", "proc", "sys", "run", "tmp", "checkout", "var/log", "var/tmp", "var/lib/docker", "var/lib/containers", "var/lib/containerd", "var/lib/cni",
     "var/cache", "var/backups", "var/lib/apt", "var/lib/dpkg", "var/lib/private", "var/lib/systemd/catalog",
     "var/lib/systemd/random-seed", "var/lib/systemd/timers", "var/lib/systemd/timesync", "var/lib/systemd/coredump",
     "var/lib/systemd/deb-systemd-helper-enabled", "etc/machine-id", "etc/.updated", "var/.updated", "etc/docker/key.json",
@@ -62,11 +62,14 @@ class Machine:
 
     def __init__(self, name: str, layers: list[Path]) -> None:
         self.place = CACHE / "machines" / name
-        self.root, self.upper, self.docker = self.place / "root", self.place / "upper", self.place / "docker"
+        self.root, self.upper = self.place / "root", self.place / "upper"
+        # What the engines keep: on no overlay, since theirs cannot lie on another. Both sides see it.
+        self.docker, self.podman = self.place / "docker", self.place / "podman"
         self.layers = layers
         self._children: list[subprocess.Popen[bytes]] = []
         self._leader = 0
         self.env = dict(ENV)
+        self._marked: dict[str, str] | None = None
 
     def on(self) -> None:
         """Power on, with an empty overlay."""
@@ -76,7 +79,7 @@ class Machine:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=12g,mode=755", "tmpfs", str(self.place)], check=True
         )
-        for folder in (self.root, self.upper, self.place / "work", self.docker):
+        for folder in (self.root, self.upper, self.place / "work", self.docker, self.podman):
             folder.mkdir(parents=True)
         lower = ":".join(str(layer) for layer in self.layers)
         options = f"lowerdir={lower},upperdir={self.upper},workdir={self.place / 'work'}"
@@ -95,7 +98,7 @@ class Machine:
         nspawn = [
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--capability=all", "--resolv-conf=off", "--system-call-filter=@keyring bpf",
             f"--network-namespace-path=/proc/{net.pid}/ns/net", f"--directory={self.root}",
-            f"--bind-ro={self._checkout()}:/checkout", f"--bind={self.docker}:/var/lib/docker", "--boot",
+            f"--bind-ro={self._checkout()}:/checkout", f"--bind={self.docker}:/var/lib/docker", f"--bind={self.podman}:/var/lib/containers", "--boot",
         ]  # fmt: skip
         # /run of the host may not be a tmpfs, and systemd-nspawn wants one.
         private = 'mount -t tmpfs tmpfs /run && mkdir /run/systemd && exec "$@"'
@@ -178,19 +181,23 @@ class Machine:
                 found[relative] = described(self.root / relative)
         return found
 
+    def mark(self) -> None:
+        """From here on `changed` tells what is otherwise than at this moment."""
+        self._marked = self.state()
+
     def changed(self) -> dict[str, tuple[str, str]]:
-        """What is otherwise than in the layers below: path -> (below, now)."""
-        differences: dict[str, tuple[str, str]] = {}
-        for relative, now in self.state().items():
-            below = next(
-                (described(layer / relative) for layer in self.layers if os.path.lexists(layer / relative)),
-                "absent",
-            )
-            if below.startswith("whiteout"):
-                below = "absent"
-            if below != now:
-                differences[relative] = (below, now)
-        return differences
+        """What is otherwise than in the layers below, or than at the mark: path -> (then, now)."""
+        now, then = self.state(), self._marked or {}
+        found = {
+            path: (then.get(path) or self._below(path), now.get(path) or self._below(path))
+            for path in sorted(now.keys() | then.keys())
+        }
+        pairs = {path: (_there(was), _there(it)) for path, (was, it) in found.items()}
+        return {path: (was, it) for path, (was, it) in pairs.items() if was != it}
+
+    def _below(self, relative: str) -> str:
+        layers = (layer / relative for layer in self.layers)
+        return next((described(path) for path in layers if os.path.lexists(path)), "absent")
 
     def _touched(self) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.upper):
@@ -253,6 +260,10 @@ def _copied(names: bytes, place: Path) -> None:
         stdout=subprocess.PIPE,
     )
     subprocess.run(["tar", "--extract", "--directory", str(place)], input=tar.stdout, check=True)
+
+
+def _there(said: str) -> str:
+    return "absent" if said.startswith("whiteout") else said
 
 
 def described(path: Path) -> str:

@@ -249,7 +249,7 @@ def test_uninstalled_with_its_data_nothing_is_left_but_what_people_made(
         "(every path that is otherwise than before, less what the people made)", "\n".join(left) + "\n"
     )
     assert left == {}
-    assert shared.ok("docker ps --all --quiet; docker volume ls --quiet") == ""
+    assert shared.ok("docker ps --all --quiet; docker volume ls --quiet; docker image ls --quiet") == ""
     assert shared.run("getent group aistack", quiet=True).code != 0
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.machine.bare import base
 from tests.deploy.machine.images import load_images
 from tests.deploy.machine.machine import Machine
 from tests.deploy.machine.straight import Straight, straight_state
 from tests.deploy.machine.transcript import Transcript
 
 pytestmark = pytest.mark.deploy
-# In the order in which install.sh does them. The packages are the layer below; apt is interrupted in a test of its own.
-STEPS = "engine group folders share bun omp model brainrouter settings manifest llama_swap toolbox polkit profile skel users"
+# In the order in which install.sh does them. The packages are the layer below; apt is interrupted in test_podman.
+STEPS = "engine group folders share bun omp model brainrouter settings manifest llama_swap polkit profile skel users toolbox"
 # Before the how-manieth command of the step; the steps that take long are interrupted less often.
 STOPS = [*range(1, 12), *range(13, 60, 4), *range(60, 400, 20)]
 FEW = [1, 3, 6, 10, 16, 24, 40, 80]
@@ -81,23 +80,3 @@ def test_taken_back_from_the_middle_of_an_installation_nothing_is_left(interrupt
         interrupted.run(stop, quiet=True)
         interrupted.ok("bash /checkout/deploy/uninstall.sh --data yes")
         assert interrupted.changed() == {}, step
-
-
-def test_apt_killed_in_the_middle_of_dpkg_is_resumed(options: str, transcript: Transcript):
-    with Machine("apt", [base()]) as machine:
-        said = machine.run(
-            BEGIN.format(f"{options} --only packages")
-            + "for try in $(seq 3000); do grep -q '^Unpacking git ' /tmp/killed.log && break; sleep 0.1; done; "
-            "kill -KILL -- -$(cat /tmp/killed.pid); for name in /proc/[0-9]*/comm; do case $(cat $name 2>/dev/null) in "
-            "apt-get | dpkg | dpkg-deb) kill -KILL ${name//[^0-9]/} ;; esac; done; sleep 1; dpkg --audit",
-            quiet=True,
-        )
-        assert "must be configured" in said.output or "only half" in said.output, said
-        machine.ok(f"bash /checkout/install.sh {options} --only packages")
-        machine.ok(
-            "git --version && go version && docker --version && docker-compose version && command -v toolbox"
-        )
-    transcript.chapter(
-        "A machine whose apt was killed in the middle of dpkg",
-        "The second run of `install.sh --only packages` finished what dpkg had begun, and the rest.",
-    )

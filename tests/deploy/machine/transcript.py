@@ -9,12 +9,13 @@ from tests.deploy.machine.bare import CACHE, ROOT
 PAGE = ROOT / "docs" / "deploy-transcript.md"
 HEAD = """# What the scripts did on a machine
 
-Written by `make deploy-test`, which fails where something here is not as it should be. The machine is a bare {system} of
-its own, with systemd as its first process, in namespaces on an overlay: systemd, logind, polkit, apt, the Docker engine,
-users and permissions are the real ones, and so are bun, omp, pip and npm. Not the real ones: the insides of the three
-images (the registries cannot be reached where this runs; under their names there is a stand-in that answers their health
-checks), the addresses that bun's release, the classifier's model and the list of llama-swap's tags are read from (a
-server on the loopback, with the real bun in it), and the model (6 MB of noise).
+Written by `make deploy-test`, which fails where something here is not as it should be. The machines are a bare {system} of
+their own, with systemd as its first process, in namespaces on an overlay: systemd, logind, polkit, apt, the Docker engine,
+Podman, toolbox, dnf, users and permissions are the real ones, and so are bun, omp, pip and npm. Not the real ones: the
+insides of the images (the registries cannot be reached where this runs; under the names of the three services and of the
+toolbox there are stand-ins, under python's a Debian with a Python 3.13), the addresses that bun's release, the
+classifier's model and the list of llama-swap's tags are read from (a server on the loopback, with the real bun in it), the
+model (6 MB of noise), and Fedora.
 """
 
 
