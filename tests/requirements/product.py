@@ -243,6 +243,13 @@ BRIDGES = (
     held(
         "bridge.state", "sessions, models and folders in six files, over restarts and kills", "bridge/state"
     ),
+    held(
+        "bridge.memory",
+        "one write waits for each file, however many people write; what is remembered of them has an end",
+        "bridge/state:however_many",
+        "bridge/state:no_more_than",
+        "bridge/access:those_who_are_silent",
+    ),
     held("bridge.chunks", "parts of 1500 and 4000 that break no fence", "bridge/chunk"),
     held(
         "bridge.deny",

@@ -72,14 +72,19 @@ class SignalAccess:
 
 @dataclass(slots=True)
 class Rate:
-    """At most so many messages a minute from one person."""
+    """At most so many messages a minute from one person. Who was silent for two minutes is not remembered."""
 
     limit: int
     _times: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
     _told: dict[str, float] = field(default_factory=dict[str, float])
+    _swept: float = 0.0
 
     def takes(self, person: str, now: float) -> bool:
         """Count one; False when it is one too many."""
+        if now - self._swept >= 60:
+            self._swept = now
+            self._times = {name: times for name, times in self._times.items() if now - times[-1] < 60}
+            self._told = {name: at for name, at in self._told.items() if now - at < 60}
         times = self._times.setdefault(person, deque())
         while times and now - times[0] >= 60:
             times.popleft()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,10 @@ import msgspec
 
 VERSION = 1
 SEEN_S = 600.0
+MOST_SEEN = 1000
 T = TypeVar("T")
+
+_log = logging.getLogger("brainrouter.bridge")
 
 
 class StateRefused(Exception):
@@ -36,12 +40,22 @@ class Session(msgspec.Struct, omit_defaults=True):
     pending: list[str] = msgspec.field(default_factory=list[str])
 
     def hear(self, message: str, now: float) -> bool:
-        """Note a message; False when it was heard before."""
+        """Note a message; False when it was heard before: within SEEN_S, and among the last MOST_SEEN."""
         if message in self.seen:
             return False
-        self.seen = {name: at for name, at in self.seen.items() if now - at < SEEN_S}
+        self.forget_old(now)
+        if len(self.seen) >= MOST_SEEN:
+            del self.seen[next(iter(self.seen))]
         self.seen[message] = now
         return True
+
+    def forget_old(self, now: float) -> None:
+        """Drop the messages that were heard too long ago to come again."""
+        self.seen = {name: at for name, at in self.seen.items() if now - at < SEEN_S}
+
+    def holds_nothing(self, now: float) -> bool:
+        """Whether a new session would do as well."""
+        return not (self.session or self.pending or self.seen or now - self.updated < SEEN_S)
 
 
 class _File(msgspec.Struct, Generic[T]):
@@ -50,11 +64,17 @@ class _File(msgspec.Struct, Generic[T]):
 
 
 class Table(Generic[T]):
-    """One file. `rows` is the truth in memory; `keep` returns once it is on the disk."""
+    """One file. `rows` is the truth in memory; `keep` returns once it is on the disk.
+
+    One write is under way and one waits, however many callers do: it takes in all that changed before it begins.
+    """
 
     def __init__(self, path: Path, kind: Any) -> None:
         self._path = path
         self._decoder: msgspec.json.Decoder[_File[T]] = msgspec.json.Decoder(_File[kind])
+        self._changed = False
+        self._under_way: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self.rows: dict[str, T] = {}
 
     def load(self) -> str | None:
@@ -75,10 +95,50 @@ class Table(Generic[T]):
             return aside.name
         return None
 
-    def keep(self, pool: ThreadPoolExecutor) -> asyncio.Future[None]:
-        """Write what the rows are now, after every earlier write. The future raises OSError when that fails."""
-        data = msgspec.json.encode(_File(VERSION, self.rows))
-        return asyncio.get_running_loop().run_in_executor(pool, write_whole, self._path, data)
+    async def keep(self, pool: ThreadPoolExecutor) -> None:
+        """Until a write that began after this call is on the disk. Raises OSError when that write fails.
+
+        Whoever stops waiting stops nobody's write.
+        """
+        self._changed = True
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        kept = asyncio.shield(self._waiting)
+        if self._under_way is None:
+            self._begin(pool, self._waiting)
+        await kept
+
+    def finish(self) -> None:
+        """Write what changed and is not on the disk. Only after the last write of the pool; raises OSError."""
+        self._waiting = None
+        if self._changed:
+            write_whole(self._path, self._taken())
+
+    def _begin(self, pool: ThreadPoolExecutor, kept: asyncio.Future[None]) -> None:
+        self._waiting = None
+        try:
+            data = self._taken()
+        except ValueError as error:  # a name that is no text
+            kept.set_exception(error)
+            return
+        self._under_way = asyncio.get_running_loop().run_in_executor(pool, write_whole, self._path, data)
+        self._under_way.add_done_callback(lambda written: self._ended(pool, kept, written))
+
+    def _ended(
+        self, pool: ThreadPoolExecutor, kept: asyncio.Future[None], written: asyncio.Future[None]
+    ) -> None:
+        self._under_way = None
+        if (error := written.exception()) is not None:
+            self._changed = True
+            kept.set_exception(error)
+        else:
+            kept.set_result(None)
+        if self._waiting is not None:
+            self._begin(pool, self._waiting)
+
+    def _taken(self) -> bytes:
+        self._changed = False
+        return msgspec.json.encode(_File(VERSION, self.rows))
 
 
 class _Version(msgspec.Struct):
@@ -96,6 +156,8 @@ class State:
         self._sessions: Table[Session] = Table(folder / f"{platform}-sessions.json", Session)
         self._models: Table[str] = Table(folder / f"{platform}-channel-models.json", str)
         self._folders: Table[str] = Table(folder / f"{platform}-work-dirs.json", str)
+        self._tables: tuple[Table[Any], ...] = (self._sessions, self._models, self._folders)
+        self._swept = 0.0
 
     def open(self) -> list[str]:
         """Take the lock and read the files; gives the new names of those that were broken. Raises StateRefused."""
@@ -113,7 +175,7 @@ class State:
             self.close()
             raise StateRefused(f"{self._folder} cannot be used: {error.strerror}") from error
         try:
-            aside = [table.load() for table in (self._sessions, self._models, self._folders)]
+            aside = [table.load() for table in self._tables]
         except OSError as error:
             self.close()
             raise StateRefused(f"{self._folder} cannot be used: {error.strerror}") from error
@@ -123,8 +185,13 @@ class State:
         return [name for name in aside if name]
 
     def close(self) -> None:
-        """Finish what is being written, and give the lock back."""
+        """Write what is not on the disk yet, and give the lock back. A file that cannot be written is logged."""
         self._pool.shutdown()
+        for table in self._tables:
+            try:
+                table.finish()
+            except OSError as error:
+                _log.warning("%s bridge: the last changes cannot be kept: %s", self._platform, error)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -142,8 +209,21 @@ class State:
 
     async def keep_session(self, channel: str) -> None:
         """Put the channel's session on the disk as it is now. Raises OSError."""
-        self.session(channel).updated = time.time()
+        now = time.time()
+        self.session(channel).updated = now
+        self._sweep(now)
         await self._sessions.keep(self._pool)
+
+    def _sweep(self, now: float) -> None:
+        """Now and then: whoever came by and left nothing behind does not stay in the file for ever."""
+        if abs(now - self._swept) < SEEN_S:
+            return
+        self._swept = now
+        rows = self._sessions.rows
+        for channel, session in list(rows.items()):
+            session.forget_old(now)
+            if session.holds_nothing(now):
+                del rows[channel]
 
     def model(self, channel: str) -> str | None:
         """The model chosen for the channel."""
