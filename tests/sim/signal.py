@@ -10,15 +10,18 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import socket
 import struct
 import termios
 import time
 from collections import deque
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
 
+from tests.sim.door import Door
 from tests.sim.loop_thread import LoopThread
 
 ACCOUNT = "+15550000001"
@@ -122,24 +125,41 @@ class Signal:
             self._ending.clear()
             self._runner = web.AppRunner(app, shutdown_timeout=2.0)  # as the real one waits for calls
             await self._runner.setup()
-            await web.TCPSite(
-                self._runner, "127.0.0.1", int(self.url.rsplit(":", 1)[1]) if self.url else 0
-            ).start()
-            self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+            at = ("127.0.0.1", int(self.url.rsplit(":", 1)[1]) if self.url else 0)
+            self._door = Door(socket.create_server(at), self._take_in_http)
+            self.url = f"http://127.0.0.1:{self._door.port}"
         else:
             self._path.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=16 << 20)
+            listening = socket.socket(socket.AF_UNIX)
+            listening.bind(str(self._path))
+            listening.listen()
+            self._door = Door(listening, self._take_in)
 
     async def _close(self) -> None:
         if self._over_http:
             self._ending.set()
+            await self._door.close()
             await self._runner.cleanup()
         else:
-            self._server.close()
             self._path.unlink(missing_ok=True)
+            await self._door.close()
         for writer in self._connected:
             writer.transport.abort()
         self._clients.clear()
+
+    async def _take_in_http(self, connection: socket.socket) -> None:
+        assert self._runner.server is not None
+        await asyncio.get_running_loop().connect_accepted_socket(self._runner.server, connection)
+
+    async def _take_in(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=16 << 20)
+        self._connected.add(writer)
+        self._begin(self._serve(reader, writer))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _stop_reading(self) -> None:
         for writer in self._connected:
@@ -172,16 +192,11 @@ class Signal:
             await self._to(client, self._waiting.popleft())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connected.add(writer)
-        if not self._server.is_serving():  # it came in the very moment of the end
-            writer.transport.abort()
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while line := await reader.readline():
                 if not line.endswith(b"\n") and writer.is_closing():
                     break  # cut off by our own end; a last line of one who left counts without its end
-                task = asyncio.create_task(self._carry_out(line, writer))
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+                self._begin(self._carry_out(line, writer))
         self._clients.discard(writer)
         self._connected.discard(writer)
         writer.close()
