@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from brainrouter.wire.token_estimate import text_tokens
+from msgspec import Raw
+
+from brainrouter.wire.token_estimate import rough_tokens
 
 PER_MESSAGE = 6
 SPARE = 1.1
@@ -21,9 +23,9 @@ class Fit:
     fits: bool
 
 
-def tokens_of(raw: bytes) -> int:
+def tokens_of(raw: bytes | Raw) -> int:
     """About how many tokens some JSON text makes."""
-    return ceil(text_tokens(raw))
+    return ceil(rough_tokens(raw))
 
 
 def fit(tokens: int, window: int | None, *, room: float = 1.0) -> Fit:

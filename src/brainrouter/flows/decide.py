@@ -118,7 +118,7 @@ class Decider:
         offered = ask.body.get("tools")
         talk = transcript(ask)
         kind = turn_kind(ask, talk, len(names_in(offered)))
-        tokens = sum(tokens_of(bytes(ask.body[name])) for name in _PROMPT_FIELDS if name in ask.body)
+        tokens = sum(tokens_of(ask.body[name]) for name in _PROMPT_FIELDS if name in ask.body)
         text = talk.user_text or last_user_text(ask)
         return cascade.Question(
             kind, talk, text, telling_tools(offered), tokens + PER_MESSAGE * talk.messages

@@ -139,11 +139,11 @@ def _check_tail(tail: bytearray, before: list[bytes]) -> None:
 
 def plain_data(raw: bytes) -> bytes | None:
     """The data of a raw event in one of the two usual forms; None when `parse_event` must tell."""
-    if raw[-2:] != b"\n\n" or b"\r" in raw:
-        return None
     if raw[:6] == b"data: ":
         data = raw[6:-2]
-        return data if b"\n" not in data else None
+        return data if raw[-2:] == b"\n\n" and b"\n" not in data and b"\r" not in data else None
+    if raw[-2:] != b"\n\n" or b"\r" in raw:
+        return None
     if raw[:7] == b"event: ":
         _, mark, data = raw[:-2].partition(b"\ndata: ")
         return data if mark and raw.count(b"\n") == 3 else None

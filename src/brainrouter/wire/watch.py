@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from brainrouter.wire.ask import Dialect
-from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message
+from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message, marks_stub
 from brainrouter.wire.progress import Progress, Reader, Usage, read_chat
 from brainrouter.wire.progress_blocks import read_messages, read_responses
 from brainrouter.wire.sse import LINE_MAX_BYTES, EventSplitter, SseOverflow, parse_event, plain_data
@@ -20,6 +20,25 @@ _JSON = msgspec.json.Decoder()
 _STREAMED = {"content-type": "text/event-stream"}
 _BARE_JSON = re.compile(rb"(?:^|[\r\n])\{")
 _CHUNK_NAMES = ("id", "object", "model")
+
+
+class _FirstDelta(msgspec.Struct):
+    content: str | None = None
+
+
+class _FirstChoice(msgspec.Struct):
+    delta: _FirstDelta
+    message: msgspec.Raw | None = None
+
+
+class _FirstChunk(msgspec.Struct):
+    choices: list[_FirstChoice]
+    id: str
+    model: str | None = None
+    error: msgspec.Raw | None = None
+
+
+_FIRST_CHUNK = msgspec.json.Decoder(_FirstChunk)
 
 
 class StreamFailure(msgspec.Struct, frozen=True):
@@ -169,6 +188,9 @@ class StreamWatch:
         self._heard = True
         if data.startswith(b"[DONE]"):
             return False
+        if self._dialect == "chat" and _usual(data):
+            self._first = False
+            return False
         first = _JSON.decode(data)
         if not isinstance(first, dict):
             raise ValueError("a JSON object was expected")
@@ -198,6 +220,17 @@ class StreamWatch:
 
     def _fail(self, kind: str, message: str) -> None:
         self.failure = self.failure or StreamFailure(kind, message)
+
+
+def _usual(data: bytes) -> bool:
+    """Whether this is how a chat answer begins that nothing is odd about; all else is looked at closely."""
+    try:
+        first = _FIRST_CHUNK.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    if not first.choices or first.error is not None or first.choices[0].message is not None:
+        return False
+    return not marks_stub(first.model, first.id, first.choices[0].delta.content or "")
 
 
 def _may_be_whole(rest: bytes) -> bool:
