@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from brainrouter.bridge.omp import MOST_RUNS
 from tests.bridge.rig import STRANGER, Rig
 from tests.daemon import Stage, eventually, gone
 from tests.sim.discord import snowflake
@@ -280,6 +281,18 @@ def test_the_token_is_in_nothing_that_is_kept(rig: Rig, caplog: pytest.LogCaptur
     assert len(kept) > 3
     assert not [raw for raw in kept if b"canary" in raw]
     assert "canary" not in caplog.text + str(rig.status()) + "".join(rig.texts())
+
+
+def test_so_many_questions_are_worked_on_at_once_and_the_next_takes_its_turn(rig: Rig):
+    people = rig.crowd[-MOST_RUNS - 2 : -1]
+    for rig.owner in people:
+        rig.say("wait go")
+    rig.until_runs(MOST_RUNS)
+    eventually(lambda: "running: waiting for others" in rig.ask("!br status"), 15.0)
+    assert len(rig.runs()) == MOST_RUNS
+    rig.release("go")
+    assert len(rig.until_runs(MOST_RUNS + 1)) == MOST_RUNS + 1
+    eventually(lambda: "running: nothing" in rig.ask("!br status"), 15.0)
 
 
 def test_too_many_questions_are_refused_once(rig: Rig):

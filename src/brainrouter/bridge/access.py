@@ -81,10 +81,7 @@ class Rate:
 
     def takes(self, person: str, now: float) -> bool:
         """Count one; False when it is one too many."""
-        if now - self._swept >= 60:
-            self._swept = now
-            self._times = {name: times for name, times in self._times.items() if now - times[-1] < 60}
-            self._told = {name: at for name, at in self._told.items() if now - at < 60}
+        self._sweep(now)
         times = self._times.setdefault(person, deque())
         while times and now - times[0] >= 60:
             times.popleft()
@@ -95,7 +92,15 @@ class Rate:
 
     def tells(self, person: str, now: float) -> bool:
         """Whether to say so now: once a minute."""
+        self._sweep(now)
         if now - self._told.get(person, -60.0) < 60:
             return False
         self._told[person] = now
         return True
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept < 60:
+            return
+        self._swept = now
+        self._times = {name: times for name, times in self._times.items() if now - times[-1] < 60}
+        self._told = {name: at for name, at in self._told.items() if now - at < 60}

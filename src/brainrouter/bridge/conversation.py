@@ -23,6 +23,7 @@ from brainrouter.bridge.workspace import Refused
 from brainrouter.wire.prompt_text import masked
 
 WAITING = 5
+UNREAD = 200
 TYPING_S = 8.0
 _SESSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{7,63}")
 
@@ -47,6 +48,7 @@ class Conversation:
         self._means = means
         self._channel = channel
         self._group = group
+        self._handling = False
         self._inbox: asyncio.Queue[tuple[Message, Parsed] | str] = asyncio.Queue()
         self._waiting: deque[_Question] = deque()
         self._some = asyncio.Event()
@@ -54,8 +56,20 @@ class Conversation:
         self._since: float | None = None
         self._reading = Reading()
         self._commands = Commands(means, channel, self._running, self._forget)
-        group.create_task(self._listen())
-        group.create_task(self._work())
+        self._tasks = [group.create_task(self._listen()), group.create_task(self._work())]
+
+    def full(self) -> bool:
+        """Whether more waits to be read than anybody would wait for."""
+        return self._inbox.qsize() >= UNREAD
+
+    def idle(self) -> bool:
+        """Whether nothing is read, waits or runs, so that `end` loses nothing."""
+        return self._inbox.empty() and not (self._handling or self._waiting or self._job)
+
+    def end(self) -> None:
+        """Stop. What is remembered of the channel stays; it is taken up by a new conversation."""
+        for task in self._tasks:
+            task.cancel()
 
     def accept(self, message: Message, parsed: Parsed) -> None:
         """Take a message in, after all that came before it."""
@@ -67,7 +81,9 @@ class Conversation:
 
     async def _listen(self) -> None:
         while True:
+            self._handling = False
             item = await self._inbox.get()
+            self._handling = True
             try:
                 if isinstance(item, str):
                     await self._say(item)

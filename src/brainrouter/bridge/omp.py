@@ -26,6 +26,7 @@ Tools = Literal["none", "read", "write"]
 
 PROVIDER = "brainrouter"
 STDERR_BYTES = 4096
+MOST_RUNS = 8
 PASSED_ON = frozenset({
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_PROXY", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "no_proxy",
 })  # fmt: skip
@@ -78,6 +79,7 @@ class Omp:
         self._env = {**kept, "PI_CODING_AGENT_DIR": str(agent_dir), "TERM": "dumb", "NO_COLOR": "1"}
         self._offered: dict[str, int | None] = {}
         self._offering = asyncio.Lock()
+        self._turns = asyncio.Semaphore(MOST_RUNS)
 
     def missing(self) -> str | None:
         """What to do when omp cannot be started at all, or None."""
@@ -129,7 +131,17 @@ class Omp:
         return [self._found() or self._program, "launch", "-p", *fixed, *options]
 
     async def run(self, job: Job, reading: Reading) -> Outcome:
-        """Ask, and follow in `reading`. Cancelling ends the group, too. Raises OSError when it cannot be started."""
+        """Ask, and follow in `reading`. Cancelling ends the group, too. Raises OSError when it cannot be started.
+
+        No more than MOST_RUNS at once: the others wait for their turn, which does not count towards the timeout.
+        """
+        if self._turns.locked():
+            reading.doing = "waiting for others"
+        async with self._turns:
+            reading.doing = "starting"
+            return await self._run(job, reading)
+
+    async def _run(self, job: Job, reading: Reading) -> Outcome:
         job.history.mkdir(mode=0o700, parents=True, exist_ok=True)
         # By its descriptor the child starts in the very folder that was checked, whatever its path leads to now.
         cwd = f"/proc/self/fd/{job.cwd}" if sys.platform == "linux" else str(job.path)
