@@ -115,6 +115,19 @@ def test_over_http_as_well_an_answer_is_sent_again_only_where_it_was_not_read(st
         assert rig.texts() == ["heard: hello", "pong"]
 
 
+def test_over_http_what_was_said_before_a_break_is_heard_however_early_the_break_comes(stage: Stage):
+    with Rig("signal", stage.daemon, over_http=True) as rig:
+        fake = sim(rig)
+        fake.drop(reopen=False)
+        for number in range(300):
+            rig.owner = rig.crowd[number]
+            rig.say(f"!br mkdir d{number}")
+        fake.faults.append("unread")  # the first call of the next connection breaks, its events do not
+        fake.open()
+        eventually(lambda: len(list(rig.work.iterdir())) == 300, 20.0)
+        eventually(lambda: len(rig.everything_sent()) == 300, 20.0)
+
+
 def test_of_two_answers_at_a_break_only_the_one_that_was_not_read_is_sent_again(signal: Rig):
     sim(signal).takes_s = 0.3
     try:

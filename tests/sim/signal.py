@@ -172,24 +172,34 @@ class Signal:
         )
 
     async def _push(self, event: dict[str, Any]) -> None:
-        if not self._clients:
-            self._waiting.append(event)
+        taken = False
         for client in list(self._clients):
-            await self._to(client, event)
+            with contextlib.suppress(ConnectionError):
+                await self._to(client, event)
+                taken = True
+        if not taken:
+            self._waiting.append(event)
 
     async def _to(self, client: asyncio.StreamWriter | web.StreamResponse, event: dict[str, Any]) -> None:
         raw = json.dumps(event).encode()
-        with contextlib.suppress(ConnectionError):
-            if isinstance(client, asyncio.StreamWriter):
-                client.write(self.junk + raw + b"\n")
-            else:
-                await client.write(b"event:receive\ndata:" + raw + b"\n\n")
+        if isinstance(client, asyncio.StreamWriter):
+            if client.is_closing():
+                raise ConnectionResetError
+            client.write(self.junk + raw + b"\n")
+        else:
+            await client.write(b"event:receive\ndata:" + raw + b"\n\n")
 
     async def _listens(self, client: asyncio.StreamWriter | web.StreamResponse) -> None:
         self.connections += 1
         self._clients.add(client)
         while self._waiting:
-            await self._to(client, self._waiting.popleft())
+            event = self._waiting.popleft()
+            try:
+                await self._to(client, event)
+            except (ConnectionError, asyncio.CancelledError):
+                self._waiting.appendleft(event)  # for the next who listens
+                self._clients.discard(client)
+                raise
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
@@ -208,7 +218,8 @@ class Signal:
         elif answer and not writer.is_closing():
             writer.write(json.dumps(answer).encode() + b"\n")
         if b'"subscribeReceive"' in line and not writer.is_closing():
-            await self._listens(writer)
+            with contextlib.suppress(ConnectionError):
+                await self._listens(writer)
 
     async def _post(self, request: web.Request) -> web.Response:
         if self.faults and self.faults[0] == "unread" and request.transport is not None:
@@ -223,8 +234,8 @@ class Signal:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b":\n")
-        await self._listens(response)
         with contextlib.suppress(ConnectionError):
+            await self._listens(response)
             while not self._ending.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), 0.2)

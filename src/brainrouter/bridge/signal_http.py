@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import socket
+import threading
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -43,13 +44,16 @@ class HttpLink:
         """Follow the event stream until it ends. Raises LinkLost."""
         loop = asyncio.get_running_loop()
         connection = http.client.HTTPConnection(self._host, self._port, timeout=EVENTS_S)
+        connection.auto_open = 0
+        left = threading.Event()
 
         def told(params: Any) -> None:
             loop.call_soon_threadsafe(notify, params)
 
         try:
-            await asyncio.to_thread(_events, connection, told)
+            await asyncio.to_thread(_events, connection, told, left)
         finally:
+            left.set()
             if connection.sock is not None:
                 # Wakes the thread that reads; close() alone would not.
                 with contextlib.suppress(OSError):
@@ -99,8 +103,11 @@ def _bidden(connection: socket.socket) -> bool:
     return said.startswith(b"HTTP/1.1 1")
 
 
-def _events(connection: http.client.HTTPConnection, told: Notify) -> None:
+def _events(connection: http.client.HTTPConnection, told: Notify, left: threading.Event) -> None:
     try:
+        connection.connect()
+        if left.is_set():  # nobody saw this connection to close it
+            connection.close()
         connection.request("GET", "/api/v1/events", headers={"accept": "text/event-stream"})
         reply = connection.getresponse()
         if reply.status != 200:

@@ -27,6 +27,7 @@ OLD_S = 60.0
 SEND_S = 120.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 MOST_PATIENCE_S = 60.0
+LAST_WORDS_S = 3.0
 NO_METHOD = -32601
 SELF, GROUP = "self", "group:"
 UNSURE = (
@@ -117,7 +118,12 @@ class SignalPort:
             link = await connect(self._address)
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(link.listen(notified))
-                await self._greet(link)
+                try:
+                    await self._greet(link)
+                except LinkLost:
+                    # What was said before the break may still lie there unread.
+                    await asyncio.wait([listening], timeout=LAST_WORDS_S)
+                    raise
                 self._link, worked = link, True
                 self._linked.set()
                 self._board.says("connected", self._access.summary())
