@@ -111,26 +111,54 @@ unit_up() {
     systemctl is-active --quiet "$1" 2>/dev/null
 }
 
-# answers PORT: something listens there, on the loopback.
+# answers URL: the service there says that it is well. That its port opens proves nothing: under Podman something listens
+# there from the moment that the container is made.
 answers() {
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    curl --fail --silent --noproxy '*' --max-time 10 --output /dev/null "$1"
 }
 
-# unit_start UNIT PORT: now and at boot; comes back when the port answers. The first start fetches images, which may take
-# as long as it takes; a unit that ends meanwhile is an error.
+# containers_of UNIT [OPTION...]: those of its compose project that run, as the engine's ps says it.
+containers_of() {
+    "$engine" ps --quiet --filter "label=com.docker.compose.project=ai-stack-${1%.service}" "${@:2}"
+}
+
+# unit_said INVOCATION: what the unit said in this life of its, and what systemd said of it; without colours.
+unit_said() {
+    journalctl --no-pager --output cat "_SYSTEMD_INVOCATION_ID=$1" + "INVOCATION_ID=$1" |
+        sed -e 's/\x1b\[[0-9;]*m//g' -e '/^[[:space:]]*$/d'
+}
+
+# unit_start UNIT URL: now and at boot; comes back when the service answers, and says every 15 seconds that it waits. The
+# first start fetches images, which may take as long as it takes; containers that run have ten minutes. A unit that ends
+# is an error at once, and so is one with a container that ends and is not up again in ten seconds, or ends again and again.
 unit_start() {
-    local restarts
+    local life ended began=$SECONDS told=$SECONDS none=$SECONDS all=$SECONDS
     unit_on "$1" || remember unit "$1"
     systemctl daemon-reload
     systemctl enable --quiet "$1"
     systemctl restart "$1"
-    restarts=$(systemctl show --property=NRestarts --value "$1")
+    life=$(systemctl show --property=InvocationID --value "$1")
     until answers "$2"; do
-        unit_up "$1" && [[ $(systemctl show --property=NRestarts --value "$1") == "$restarts" ]] ||
-            fail "$1 does not stay up. What it said (journalctl --unit $1):" \
-                "$(journalctl --unit "$1" --lines 20 --no-pager --output cat)"
+        unit_up "$1" && [[ $(systemctl show --property=NRestarts --value "$1") == 0 ]] ||
+            unit_failed "$1" "$life" "does not stay up"
+        # Compose itself stays: its words are the only ones that docker and podman, old and new, have in common.
+        ended=$(unit_said "$life" | grep -c ' exited with code ' || true)
+        [[ -n $(containers_of "$1") ]] || none=$SECONDS
+        ((ended > 0)) && [[ $(containers_of "$1" --filter status=running) != "$(containers_of "$1" --all)" ]] || all=$SECONDS
+        ((ended < 5 && SECONDS - all < 10)) || unit_failed "$1" "$life" "does not stay up: a container of it ended"
+        ((SECONDS - none < 600)) || unit_failed "$1" "$life" "has run for ten minutes, and does not answer at $2"
+        if ((SECONDS - told >= 15)); then
+            told=$SECONDS
+            printf '      ...   %s does not answer yet (%s s). It said last: %s\n' \
+                "$1" $((SECONDS - began)) "$(unit_said "$life" | tail -n 1)"
+        fi
         sleep 1
     done
+}
+
+# unit_failed UNIT INVOCATION WHAT
+unit_failed() {
+    fail "$1 $3. What it said (journalctl --unit $1):" "$(unit_said "$2" | tail -n 20)"
 }
 
 # gpu_here: amd, nvidia, intel or cpu.

@@ -13,6 +13,7 @@ unit_text() {
 }
 
 manifest_folder=/opt/ai/manifest
+manifest_health=http://127.0.0.1:3001/api/v1/health
 manifest_env() {
     local password
     password=$(random_word)
@@ -28,14 +29,15 @@ manifest_title() {
     echo "Manifest $manifest_version on 127.0.0.1:3001 (manifest.service, $manifest_folder)"
 }
 manifest_done() {
-    all_there manifest_files && unit_on manifest.service && unit_up manifest.service && answers 3001
+    all_there manifest_files && unit_on manifest.service && unit_up manifest.service && answers "$manifest_health"
 }
 manifest_do() {
     manifest_files file_put
-    unit_start manifest.service 3001
+    unit_start manifest.service "$manifest_health"
 }
 
 llama_swap_folder=/opt/ai/llama-swap
+llama_swap_health=http://127.0.0.1:8081/health
 llama_swap_flavour() {
     case $gpu in
     amd | intel) echo vulkan ;;
@@ -67,11 +69,11 @@ llama_swap_title() {
     echo "llama-swap ($(llama_swap_flavour)) on 127.0.0.1:8081 (llama-swap.service, $llama_swap_folder)"
 }
 llama_swap_done() {
-    all_there llama_swap_files && unit_on llama-swap.service && unit_up llama-swap.service && answers 8081
+    all_there llama_swap_files && unit_on llama-swap.service && unit_up llama-swap.service && answers "$llama_swap_health"
 }
 llama_swap_do() {
     llama_swap_files file_put
-    unit_start llama-swap.service 8081
+    unit_start llama-swap.service "$llama_swap_health"
 }
 
 # The classifier's large model is named only where a GPU can run it in time, and a fallback only where there is a model.

@@ -15,7 +15,7 @@ from tests.deploy.machine import podman_room
 from tests.deploy.machine.bare import ROOT, base
 from tests.deploy.machine.conftest import PEOPLE
 from tests.deploy.machine.images import load_images
-from tests.deploy.machine.machine import Machine
+from tests.deploy.machine.machine import Done, Machine
 from tests.deploy.machine.test_interrupted import BEGIN
 from tests.deploy.machine.transcript import Transcript
 
@@ -100,6 +100,34 @@ def test_a_service_that_does_not_stay_up_fails_its_step_with_what_it_said(machin
     assert 'The step "llama_swap" failed' in done.output
     machine.ok("cat /var/tmp/env >/opt/ai/llama-swap/.env && rm /var/tmp/env")
     machine.ok(f"bash /checkout/install.sh {options} --only llama_swap && curl -sf localhost:8081/health")
+
+
+def with_another_manifest(machine: Machine, options: str, entry: str) -> Done:
+    """What install.sh says and does where Manifest's image begins with this."""
+    name = "docker.io/manifestdotbuild/manifest"
+    words = json.dumps(["/bin/sh", "-c", entry])
+    machine.ok("systemctl stop manifest && cp /opt/ai/manifest/.env /var/tmp/env")
+    machine.ok(f"podman commit --change 'ENTRYPOINT {words}' ai-stack-manifest_manifest_1 {name}:other")
+    machine.ok("sed -i 's/^MANIFEST_VERSION=.*/MANIFEST_VERSION=other/' /opt/ai/manifest/.env")
+    done = machine.run(f"bash /checkout/install.sh {options} --only manifest", quiet=True)
+    machine.ok("systemctl stop manifest && cat /var/tmp/env >/opt/ai/manifest/.env && rm /var/tmp/env")
+    machine.ok(f"bash /checkout/install.sh {options} --only manifest && podman rmi {name}:other")
+    return done
+
+
+def test_a_slow_service_is_waited_for_and_the_wait_is_shown(machine: Machine, options: str):
+    done = with_another_manifest(machine, options, "echo the tables are made; sleep 20; exec /bin/sh /entry")
+    assert done.code == 0, done.output
+    assert "manifest.service does not answer yet" in done.output
+    assert "done  manifest" in done.output
+
+
+def test_a_container_that_ends_fails_its_step_though_the_unit_stays(machine: Machine, options: str):
+    done = with_another_manifest(machine, options, "echo no database here; exit 3")
+    assert done.code == 1, done.output
+    assert "manifest.service does not stay up: a container of it ended" in done.output
+    assert "no database here" in done.output
+    assert "exited with code" in done.output
 
 
 def test_podmans_services_run_after_a_restart_of_the_machine(machine: Machine):
