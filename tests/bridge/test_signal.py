@@ -128,6 +128,18 @@ def test_over_http_what_was_said_before_a_break_is_heard_however_early_the_break
         eventually(lambda: len(rig.everything_sent()) == 300, 20.0)
 
 
+def test_a_thousand_messages_that_waited_are_heard_though_the_connection_breaks_meanwhile(stage: Stage):
+    with Rig("signal", stage.daemon) as rig:
+        sim(rig).drop(reopen=False)
+        for number in range(1000):
+            rig.owner = rig.crowd[number]
+            rig.say(f"!br mkdir d{number}")
+        sim(rig).open()
+        eventually(lambda: any(rig.work.iterdir()), 20.0)
+        rig.break_connection()
+        eventually(lambda: len(list(rig.work.iterdir())) == 1000, 30.0)
+
+
 def test_of_two_answers_at_a_break_only_the_one_that_was_not_read_is_sent_again(signal: Rig):
     sim(signal).takes_s = 0.3
     try:

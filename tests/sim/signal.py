@@ -153,6 +153,7 @@ class Signal:
 
     async def _take_in(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=16 << 20)
+        writer.transport.set_write_buffer_limits(0)  # a break loses what has not left yet: it is said again
         self._connected.add(writer)
         self._begin(self._serve(reader, writer))
 
@@ -173,10 +174,14 @@ class Signal:
 
     async def _push(self, event: dict[str, Any]) -> None:
         taken = False
-        for client in list(self._clients):
-            with contextlib.suppress(ConnectionError):
+        for client in list(
+            self._clients if not self._waiting else ()
+        ):  # else somebody is being told those first
+            try:
                 await self._to(client, event)
                 taken = True
+            except ConnectionError:
+                self._clients.discard(client)
         if not taken:
             self._waiting.append(event)
 
@@ -186,6 +191,9 @@ class Signal:
             if client.is_closing():
                 raise ConnectionResetError
             client.write(self.junk + raw + b"\n")
+            await client.drain()
+            if client.is_closing():  # drain is silent about it; who has heard it passes over the second time
+                raise ConnectionResetError
         else:
             await client.write(b"event:receive\ndata:" + raw + b"\n\n")
 

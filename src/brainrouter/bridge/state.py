@@ -190,7 +190,7 @@ class State:
         for table in self._tables:
             try:
                 table.finish()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 _log.warning("%s bridge: the last changes cannot be kept: %s", self._platform, error)
         if self._lock is not None:
             os.close(self._lock)
