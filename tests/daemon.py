@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1
 ALWAYS_CLOUD = -9.0
 
 
-def eventually(condition: Callable[[], T], within_s: float = 8.0, what: str = "") -> T:
+def eventually(condition: Callable[[], T], within_s: float = 30.0, what: str = "") -> T:
     """The first true value of `condition`, asked again and again; fails after `within_s`."""
     until = time.monotonic() + within_s
     while True:
@@ -152,13 +152,13 @@ class Daemon:
         eventually(self._serves, START_S, "serving")
         return self
 
-    def stop(self, within_s: float = 10.0) -> int:
+    def stop(self, within_s: float = 30.0) -> int:
         """SIGTERM; gives the exit code."""
         assert self.child is not None
         self.child.send_signal(signal.SIGTERM)
         return self.wait(within_s)
 
-    def wait(self, within_s: float = 10.0) -> int:
+    def wait(self, within_s: float = 30.0) -> int:
         """The exit code, once it has ended."""
         assert self.child is not None
         return self.child.wait(within_s)
@@ -258,7 +258,7 @@ class Daemon:
         """The latest events, newest first."""
         return self.get(f"/api/routing-events?limit={limit}")["events"]
 
-    def event(self, text: str, within_s: float = 8.0) -> dict[str, Any]:
+    def event(self, text: str, within_s: float = 30.0) -> dict[str, Any]:
         """The one event of the request that said `text`, once it is there."""
 
         def find() -> list[dict[str, Any]]:

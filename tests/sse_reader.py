@@ -36,7 +36,7 @@ class Listener:
                 data += value
         return "end", None
 
-    def until(self, wanted: Callable[[str, Any], bool], within_s: float = 8.0) -> Any:
+    def until(self, wanted: Callable[[str, Any], bool], within_s: float = 30.0) -> Any:
         """The data of the first event that is wanted."""
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
