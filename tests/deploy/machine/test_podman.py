@@ -189,7 +189,8 @@ def test_the_container_image_is_built_and_answers(machine: Machine, transcript: 
     assert '"status":"ok"' in machine.ok("curl -sf http://127.0.0.1:9797/health", user="ben")
     machine.ok("podman rm --force --time 10 br && podman system reset --force", user="ben")
     machine.ok(
-        f"umount {storage}; rm -rf /home/ben/brainrouter /home/ben/.local/share/containers /home/ben/.config/cni /home/ben/.config/containers"
+        f"umount {storage}; rm -rf /home/ben/brainrouter /home/ben/.local/share/containers /home/ben/.config/cni /home/ben/.config/containers "
+        "/home/ben/.cache/containers && rmdir --ignore-fail-on-non-empty /home/ben/.cache"
     )
 
 
@@ -209,5 +210,9 @@ def test_uninstalled_with_its_packages_but_for_what_something_else_needs(
     nothing_else = "-o APT::AutoRemove::SuggestsImportant=false -o APT::AutoRemove::RecommendsImportant=false"
     machine.ok(f"apt-get purge -y -q --auto-remove {nothing_else} tig ca-certificates polkitd")
     assert machine.ok(f"{INSTALLED} | diff /var/tmp/packages-before -") == ""
+    # Her image was there before install.sh, so it stays, and her podman's storage around it; nothing else of hers does.
+    kept = machine.ok("cat /home/ann/.local/share/containers/storage/*-images/images.json")
+    assert podman_room.TOOLBOX_IMAGE in kept
+    machine.ok("cd /home/ann && rm -rf .local/share/containers && rmdir .local/share .local")
     left = [path for path in machine.changed() if not LEFT_BY_DEBIAN.match(path)]
     assert left == [], "\n".join(left)
