@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from brainrouter.http1.client import Client, Origin, Response
 from brainrouter.http1.errors import Broken, ConnectFailed, HeadTimeout, IdleTimeout, TooLarge, UpstreamError
+from brainrouter.http1.message import Body
 from brainrouter.http1.response_reader import ResponseReader
 from tests.http1.rig import Script, Upstream, Wire, bound, client, hear, run, served, until, upstream
 
@@ -35,7 +36,7 @@ def says(data: bytes, *, then_close: bool = False, step: int = 1 << 20) -> Scrip
     return script
 
 
-async def ask(near: Client, far: Upstream, method: str = "POST", body: bytes = b"") -> Response:
+async def ask(near: Client, far: Upstream, method: str = "POST", body: Body = b"") -> Response:
     return await near.request(far.origin, method, "/v1/x?y", [(b"x-a", b"b")], body, first_byte_s=5)
 
 
@@ -433,6 +434,23 @@ def test_a_tls_upstream_with_a_good_certificate_is_reached_and_its_connection_ke
             async with client() as near:
                 with pytest.raises(ConnectFailed, match="certificate"):
                     await ask(near, far)
+
+    run(main(), loop)
+
+
+@loops
+@pytest.mark.parametrize("secret", [False, True])
+def test_a_body_in_pieces_leaves_as_one(loop: str, secret: bool, tmp_path: Path):
+    context, trusted = certificate(tmp_path) if secret else (None, None)
+    pieces = (b'{"model":"auto"', memoryview(LARGE), b"}")
+
+    async def main() -> None:
+        async with upstream(says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), tls=context) as far:
+            async with client(tls=trusted) as near:
+                assert await read(await ask(near, far, body=pieces), "pipe") == b"ok"
+            head, _, body = far.heads[0].partition(b"\r\n\r\n")
+            assert body == b"".join(pieces)
+            assert b"content-length: %d" % len(body) in head
 
     run(main(), loop)
 
