@@ -143,10 +143,7 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            try:
-                on_data(chunk)
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, chunk)
             return
         self.untouched = False
         waits_for_head = reader.headers is None
@@ -192,10 +189,13 @@ class Link(asyncio.Protocol):
             return
         data = self.take()
         if data:
-            try:
-                on_data(data)
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, data)
+
+    def _give(self, on_data: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            on_data(data)
+        except Exception as error:
+            self._fail(error)
 
     def _wake(self) -> None:
         wait, self._wait = self._wait, None
