@@ -6,6 +6,7 @@ import copy
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,16 @@ MESSAGE = st.builds(
     CONTENT,
 )
 TALK = st.lists(MESSAGE, max_size=9)
+
+
+def undecoded(talk: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same talk as a request has it of which only the messages were taken apart."""
+    return [
+        {**message, "content": msgspec.Raw(msgspec.json.encode(message["content"]))}
+        if isinstance(message["content"], str) and message["content"] and message["role"] != "tool"
+        else message
+        for message in talk
+    ]
 
 
 def said(*roles_and_texts: str) -> list[dict[str, Any]]:
@@ -48,6 +59,11 @@ def test_no_text_is_lost(talk: list[dict[str, Any]]) -> None:
     together = "\n".join(text_of(message["content"]) for message in adapt(talk))
     for message in talk:
         assert text_of(message["content"]) in together
+
+
+@given(TALK)
+def test_undecoded_text_is_adapted_as_decoded_text_is(talk: list[dict[str, Any]]) -> None:
+    assert msgspec.json.encode(adapt(undecoded(talk))) == msgspec.json.encode(adapt(talk))
 
 
 @given(TALK)

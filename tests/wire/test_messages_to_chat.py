@@ -242,6 +242,30 @@ def test_a_required_field_is_named(missing: str) -> None:
         parse_messages(json.dumps(body).encode(), {})
 
 
+says = st.one_of(
+    st.text(max_size=20),
+    st.lists(st.one_of(st.builds(text, st.text(max_size=9)), st.sampled_from([PNG, USE])), max_size=3),
+    st.none(),
+)
+turns = st.builds(
+    lambda role, content: {"role": role, "content": content},
+    st.sampled_from(["user", "assistant", "system", "developer", "tool"]),
+    says,
+)
+
+
+@given(st.lists(turns, min_size=1, max_size=6), st.booleans())
+def test_what_is_only_passed_on_says_the_same(talk: list[dict[str, Any]], escaped: bool) -> None:
+    ask = parse_messages(json.dumps({"messages": talk}, ensure_ascii=escaped).encode("utf-8", "replace"), {})
+    assert plain(to_chat(ask, as_came=True).messages) == plain(to_chat(ask).messages)
+
+
+def test_a_text_that_is_only_passed_on_keeps_its_very_bytes() -> None:
+    said = rb'"caf\u00e9 \/ \ud83d\ude00"'
+    ask = parse_messages(b'{"messages":[{"role":"user","content":%b}]}' % said, {})
+    assert said in msgspec.json.encode(to_chat(ask, as_came=True).messages)
+
+
 odd = st.sampled_from([None, True, 0, -1.5, "", "odd", [], ["odd"], [1], {}, {"odd": 1}, [[]], [{}]])
 
 

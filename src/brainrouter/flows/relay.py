@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -77,6 +78,8 @@ class Relay:
         self._guard = guard
         self._kept_tools = kept_tools
         self._window = window
+        self._token = secrets.token_hex(8)  # of this run of the daemon; with a number, of one answer
+        self._answers = itertools.count(1)
 
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
@@ -217,7 +220,7 @@ class Relay:
         """What turns the answer into the caller's dialect, where the upstream is spoken to in another."""
         if out.translated is None:
             return None
-        stamp = Stamp(secrets.token_hex(12), int(time.time()), attempt.model)
+        stamp = Stamp(f"{self._token}{next(self._answers):08x}", int(time.time()), attempt.model)
         return inward(out.translated, stamp)
 
     def _succeeded(self, attempt: Attempt) -> None:

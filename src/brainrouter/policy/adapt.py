@@ -1,4 +1,4 @@
-"""What the chat templates of local models need. Pure: messages in, messages out.
+"""What the chat templates of local models need. Pure: messages in, messages out; content may be an undecoded string.
 
 Many templates refuse a system message anywhere but first (ggml-org/llama.cpp#27367), do not know `developer`, and
 fail on an assistant message whose content is null.
@@ -7,6 +7,9 @@ fail on an assistant message whose content is null.
 from __future__ import annotations
 
 from typing import Any, cast
+
+import msgspec
+from msgspec import Raw
 
 Message = dict[str, Any]
 IMAGE_PARTS = frozenset(("image_url", "input_image", "image"))
@@ -73,6 +76,7 @@ def is_image(part: Any) -> bool:
 
 def text_of(content: object) -> str:
     """The text of a message's content, whether a string or a list of parts."""
+    content = _spelled(content)
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -80,6 +84,10 @@ def text_of(content: object) -> str:
     parts = cast("list[Any]", content)
     texts = [cast("dict[str, Any]", part).get("text") for part in parts if isinstance(part, dict)]
     return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _spelled(content: object) -> object:
+    return msgspec.json.decode(content) if isinstance(content, Raw) else content
 
 
 def _split_head(messages: list[Message]) -> tuple[str, list[Message]]:
@@ -96,7 +104,7 @@ def _reminders(text: str) -> list[str]:
 
 def _with_text(message: Message, text: str, *, first: bool) -> Message:
     """A user turn with `text` before or after what it holds."""
-    content = message.get("content")
+    content = _spelled(message.get("content"))
     if isinstance(content, list):
         parts = cast("list[Any]", content)
         part = {"type": "text", "text": text}

@@ -82,7 +82,7 @@ def to_cloud(
     (reference: Manifest's agent-key guard and momentum). Where the cloud does not speak the caller's dialect, the
     request is said in chat completions. Raises Failure for one that cannot be.
     """
-    translated = None if ask.dialect in protocols else _translated(ask)
+    translated = None if ask.dialect in protocols else _translated(ask, as_came=True)
     shared = _leaving(ask.headers)(key, native=translated is None)
     headers = [(b"x-session-key", ask.session.encode("latin-1", "replace"))] if ask.session else []
     if translated is not None:
@@ -243,9 +243,9 @@ def to_count(ask: Ask, model: str) -> bytes:
     return msgspec.json.encode({"model": model, "messages": messages, **fields})
 
 
-def _translated(ask: Ask) -> ChatRequest:
+def _translated(ask: Ask, *, as_came: bool = False) -> ChatRequest:
     try:
-        return to_chat(ask)
+        return to_chat(ask, as_came=as_came)
     except CannotTranslate as beyond:
         raise Failure(kinds.NOT_TRANSLATABLE, beyond.message) from None
     except BadBody as bad:
@@ -272,6 +272,8 @@ def _thinking(request: ChatRequest, messages: list[adapt.Message]) -> dict[str, 
 
 def _without_reasoning(message: adapt.Message) -> adapt.Message:
     """A message for any OpenAI-compatible server: many refuse fields that OpenAI does not have."""
+    if "reasoning_content" not in message:
+        return message
     return {name: value for name, value in message.items() if name != "reasoning_content"}
 
 

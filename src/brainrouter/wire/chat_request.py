@@ -8,8 +8,11 @@ from typing import Any
 from msgspec import Raw
 
 from brainrouter.wire.ask import Dialect
+from brainrouter.wire.field_checks import QUOTE
 from brainrouter.wire.json_body import BadBody, kind_of
 from brainrouter.wire.tool_names import ToolNames
+
+_EMPTY = len(b'""')
 
 Message = dict[str, Any]
 Part = dict[str, Any]
@@ -34,6 +37,12 @@ class ChatRequest:
     thinks: bool | None = None
     effort: str | None = None
     echo: dict[str, Raw] = field(default_factory=dict[str, Raw])
+
+
+def is_text(content: Raw) -> bool:
+    """Whether undecoded content is a string that says something."""
+    view = memoryview(content)
+    return len(view) > _EMPTY and view[0] == QUOTE
 
 
 def text_part(text: str) -> Part:

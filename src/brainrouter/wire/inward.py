@@ -62,6 +62,10 @@ class Inward(ABC):
 
     def feed(self, data: bytes) -> bytes:
         """The caller's events for these bytes. Comments pass as they are."""
+        plain = None if self._split.waiting else plain_data(data)
+        if plain is not None:  # one event: that is how a paced stream comes
+            self._told(plain)
+            return self._flush()
         for raw in self._split.feed(data):
             content = plain_data(raw)
             if content is None:
@@ -69,10 +73,7 @@ class Inward(ABC):
                 if content is None:
                     self._out.append(raw)
                     continue
-            if content.startswith(b"[DONE]"):
-                self._end()
-            else:
-                self.take(read_chunk(content))
+            self._told(content)
         return self._flush()
 
     def end(self) -> bytes:
@@ -122,6 +123,12 @@ class Inward(ABC):
             self._finish = choice.finish_reason
             if isinstance(choice.stop_reason, str):
                 self._stop_sequence = choice.stop_reason
+
+    def _told(self, content: bytes) -> None:
+        if content.startswith(b"[DONE]"):
+            self._end()
+        else:
+            self.take(read_chunk(content))
 
     def _end(self) -> None:
         if self._ended:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from brainrouter.wire.ask import Ask
+from brainrouter.wire.ask import Ask, Said
 from brainrouter.wire.chat_request import (
     ChatRequest,
     Message,
@@ -16,6 +16,7 @@ from brainrouter.wire.chat_request import (
     call_of,
     content_of,
     images_of,
+    is_text,
     text_of,
     text_part,
 )
@@ -23,7 +24,7 @@ from brainrouter.wire.json_body import decode_field, kind_of
 from brainrouter.wire.messages_blocks import blocks_of, parts_of
 from brainrouter.wire.messages_tools import tool_fields
 from brainrouter.wire.tool_names import Tool, ToolNames
-from brainrouter.wire.turns import NULL, TURNS, Block, Turn
+from brainrouter.wire.turns import NULL, TURNS, Block
 
 # Both change with every request and mean nothing to a model: kept, they would void the server's prompt cache.
 _BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n?")
@@ -33,6 +34,7 @@ _MARKER_AT_END = re.compile(r"\s*<total_tokens>[^<]*</total_tokens>\s*\Z")
 _SAME = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "max_tokens": "max_tokens"}
 _TITLES = re.compile(r'"(?:title|url|stdout|tool_name)":\s*"([^"\\]{1,200})"')
 _TOOL_NAMES = re.compile(r'"tool_name":\s*"([^"\\]{1,200})"')
+_SPEAKERS = ("user", "assistant")
 _TOOL_FAILED = "[the tool reported an error]"
 
 
@@ -55,16 +57,19 @@ _OUTPUT = msgspec.json.Decoder(_Output | None)
 _FORMAT = msgspec.json.Decoder(_Format | None)
 
 
-def messages_to_chat(ask: Ask) -> ChatRequest:
-    """Translate a request that `parse_messages` accepted. Raises BadBody where a block is not what it says it is."""
+def messages_to_chat(ask: Ask, *, as_came: bool = False) -> ChatRequest:
+    """Translate a request that `parse_messages` accepted. Raises BadBody where a block is not what it says it is.
+
+    `as_came` is for who only passes the messages on: content that is one string stays undecoded JSON (Raw).
+    """
     body = ask.body
     names = ToolNames()
-    conversation = _Conversation(names)
+    conversation = _Conversation(names, as_came=as_came)
     system = _system(body)
     if system:
         conversation.messages.append({"role": "system", "content": system})
-    for index, turn in enumerate(decode_field(body, "messages", TURNS)):
-        conversation.add(turn, f"messages[{index}].content")
+    for index, turn in enumerate(ask.turns or decode_field(body, "messages", TURNS)):
+        conversation.add(turn, index)
     output = (decode_field(body, "output_config", _OUTPUT) if "output_config" in body else None) or _Output()
     thinking = decode_field(body, "thinking", _THINKING) if "thinking" in body else None
     return ChatRequest(
@@ -104,13 +109,18 @@ def _sampling(body: dict[str, Raw], output: _Output) -> dict[str, Any]:
 class _Conversation:
     """Chat messages, built turn by turn. `referenced` are the deferred tools that were named so far, in order."""
 
-    def __init__(self, names: ToolNames) -> None:
+    def __init__(self, names: ToolNames, *, as_came: bool) -> None:
+        self._as_came = as_came
         self.messages: list[Message] = []
         self.referenced: dict[str, None] = {}
         self._names = names
 
-    def add(self, turn: Turn, path: str) -> None:
-        """Append what a turn says; the place of a block at fault is told by `path`."""
+    def add(self, turn: Said, index: int) -> None:
+        """Append what a turn says; the place of a block at fault is told by its `index`."""
+        if self._as_came and turn.role in _SPEAKERS and is_text(turn.content):
+            self.messages.append({"role": turn.role, "content": turn.content})
+            return
+        path = f"messages[{index}].content"
         if turn.role == "assistant":
             self._assistant(blocks_of(turn.content, path), path)
         elif turn.role in ("system", "developer"):

@@ -11,9 +11,12 @@ from brainrouter.wire.messages_to_chat import messages_to_chat
 from brainrouter.wire.responses_to_chat import responses_to_chat
 
 
-def to_chat(ask: Ask) -> ChatRequest:
-    """A messages or responses request, said in chat completions. Raises BadBody, and CannotTranslate of its kind."""
-    return messages_to_chat(ask) if ask.dialect == "messages" else responses_to_chat(ask)
+def to_chat(ask: Ask, *, as_came: bool = False) -> ChatRequest:
+    """A messages or responses request, said in chat completions. Raises BadBody, and CannotTranslate of its kind.
+
+    With `as_came` the content of a message may be undecoded JSON.
+    """
+    return messages_to_chat(ask, as_came=as_came) if ask.dialect == "messages" else responses_to_chat(ask)
 
 
 def inward(request: ChatRequest, stamp: Stamp) -> Inward:
