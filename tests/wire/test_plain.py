@@ -98,6 +98,11 @@ def told(parse: Any, raw: bytes, headers: dict[str, str]) -> Any:
         ask = parse(raw, headers)
     except BadBody:
         return "refused"
+    if ask.fields is not None:  # they stand for the body's
+        rest = {name: ask.body[name] for name in ask.body.keys() - {"model", "stream", "messages"}}
+        assert {name: bytes(value) for name, value in ask.fields.items()} == {
+            name: bytes(value) for name, value in rest.items()
+        }
     return ask.model, ask.stream, ask.session, ask.harness, dict(ask.body)
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brainrouter.wire import watch as watching
 from brainrouter.wire.watch import StreamWatch
 from tests.wire.streams import (
     CHAT,
@@ -39,6 +40,41 @@ def test_what_the_stream_says_of_itself_is_read() -> None:
         (w.usage.prompt, w.usage.completion, w.usage.cached) for w in (chat, messages, responses) if w.usage
     ]
     assert counts == [(9, 4, 3), (12, 6, 7), (5, 6, 2)]
+
+
+BROKEN = [
+    b'data: {"choices":[{"finish_reason":null}\n\n',
+    b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n',
+]
+STRANGE = [
+    b'data: {"choices":[]}\n\n', b'data: {"choices":[{"finish_reason":null}],\ndata: "error":{"message":"x"}}\n\n',
+    b'data: {"error":{"message":"x"},"choices":[]}\n\n', b"data: 1\n\n", b"data: {}\n\n", b": ping\n\n", b"data: []\n\n",
+    b'data: {"choices":[{"finish_reason":"error","delta":{}}]}\n\n', b'data:{"choices":[{}]}\n\n', b'{"error":"x"}\n',
+    b'event: error\ndata: {"choices":[{}]}\n\n', b'data: {"choices":[{"finish_reason":""}]}\r\n\r\n', DONE, *BROKEN,
+]  # fmt: skip
+chunks = st.one_of(
+    st.sampled_from([*CHAT, *STRANGE]),
+    st.builds(
+        lambda text, finish, more: chunk({"content": text}, finish, **more),
+        st.text(max_size=5),
+        st.sampled_from([None, None, None, "stop", "", "length"]),
+        st.sampled_from(
+            [{}, {"usage": None}, {"usage": {"completion_tokens": 3}}, {"timings": {"prompt_n": 2}}]
+        ),
+    ),
+)
+
+
+@given(st.lists(chunks, max_size=8))
+def test_a_chunk_that_only_goes_on_is_told_from_one_that_says_more(pieces: list[bytes]) -> None:
+    """What is looked at briefly, once there was text, comes to what a close look at each event comes to."""
+    begun = [ROLE, chunk({"content": "a"})]
+    watch, passed = run("chat", [*begun, *pieces])
+    close = StreamWatch("chat", local=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "only_goes_on", lambda raw: False)
+        looked_at = b"".join([close.feed(piece) for piece in [*begun, *pieces]])
+    assert (passed, summary(watch)) == (looked_at + close.end(), summary(close))
 
 
 @pytest.mark.parametrize("dialect", STREAMS)

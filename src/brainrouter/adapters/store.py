@@ -39,9 +39,8 @@ create index if not exists reviews_updated on reviews (updated);
 create index if not exists reviews_task on reviews (task_id, cwd, created);
 """
 
-_ROW = "(?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT = f"insert into events values {_ROW}"
-_INSERT_MANY = f"insert into events values {','.join([_ROW] * ROWS_AT_ONCE)}"
+_INSERT = "insert into events values (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_MANY = _INSERT + ",(?,?,?,?,?,?,?,?,?,?,?,?)" * (ROWS_AT_ONCE - 1)
 
 T = TypeVar("T")
 

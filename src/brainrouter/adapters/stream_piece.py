@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from brainrouter.http1.errors import IdleTimeout
 from brainrouter.http1.message import Sink
@@ -18,11 +19,18 @@ class Ended(Exception):
     """The stream said that it failed: nothing more of it is wanted."""
 
 
+class Count(Protocol):
+    """Who is told how many pieces were passed on."""
+
+    pieces: int
+
+
 class Piece:
     """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
 
     __slots__ = (
-        "_allow_until", "_decode", "_heard", "_inward", "_lingers", "_now", "_progress", "_sink", "_stall_s", "_watch",
+        "_allow_until", "_count", "_decode", "_inward", "_lingers", "_now", "_seen", "_silent_since", "_sink",
+        "_stall_s", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -30,34 +38,37 @@ class Piece:
         watch: StreamWatch,
         decode: Callable[[bytes], bytes] | None,
         sink: Sink,
-        heard: Callable[[int], None],
+        count: Count,
         stall_s: float,
         inward: Telling | None,
         allow_until: Callable[[float], None],
     ) -> None:
-        self._watch, self._decode, self._sink, self._heard = watch, decode, sink, heard
+        self._watch, self._decode, self._sink, self._count = watch, decode, sink, count
+        self._seen = watch.seen
         self._stall_s, self._inward, self._allow_until = stall_s, inward, allow_until
         self._now = asyncio.get_running_loop().time
-        self._progress = self._now()
+        self._silent_since = self._now()  # 0.0 while what comes is more than heartbeats
         self._lingers = False
 
     def __call__(self, data: bytes) -> None:
         watch = self._watch
         out = watch.feed(data if self._decode is None else self._decode(data))
         if out:
-            self._heard(len(out))
+            self._count.pieces += 1
             if self._inward is None:
                 self._sink.write(out)
             else:
                 self.send(out)
         if watch.failure is not None:
             raise Ended
-        if watch.complete and not self._lingers:
+        if self._seen.complete and not self._lingers:
             self.linger()
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
         if out[:5] == b"data:" or (out and not out.startswith(_HEARTBEATS)):
-            self._progress = self._now()
-        elif self._now() - self._progress > self._stall_s and not self._sink.paused:
+            self._silent_since = 0.0
+        elif not self._silent_since:
+            self._silent_since = self._now()
+        elif self._now() - self._silent_since > self._stall_s and not self._sink.paused:
             raise IdleTimeout("only heartbeats came")
 
     def linger(self) -> None:

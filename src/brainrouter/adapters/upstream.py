@@ -15,7 +15,7 @@ import msgspec
 
 from brainrouter.adapters.answer_body import body_decoder, object_of, read_all
 from brainrouter.adapters.content_decoding import BadEncoding, unchanged
-from brainrouter.adapters.stream_piece import Ended, Piece
+from brainrouter.adapters.stream_piece import Count, Ended, Piece
 from brainrouter.brain.tool_mend import ToolMend
 from brainrouter.http1.client import Client, Origin, Response
 from brainrouter.http1.errors import (
@@ -294,15 +294,15 @@ class LiveStream:
             raise failure
         return bool(data)
 
-    async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
-        """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
+    async def pump(self, sink: Sink, count: Count) -> Failure | None:
+        """Send everything to `sink`, and `count` the pieces. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
         allow_until = self._response.allow_until
         relay = Piece(
             watch,
             None if self._decode is unchanged else self._decode,
             sink,
-            heard,
+            count,
             stall_s,
             self._inward,
             allow_until,

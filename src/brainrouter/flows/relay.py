@@ -278,7 +278,7 @@ class Running:
     async def pump(self, sink: Sink) -> None:
         """Send the stream to `sink`. One that breaks ends with an error in the caller's dialect, never as if whole."""
         try:
-            failure = await self._stream.pump(sink, self._heard)
+            failure = await self._stream.pump(sink, self._running)
             if failure is not None:
                 sink.write(self._stream.error_frame(self._ask.dialect, failure))
             self._over = True
@@ -299,9 +299,6 @@ class Running:
             self._relay.streamed(self._running, self._stream, None)
         else:
             self._relay.left(self._attempt, self._running)
-
-    def _heard(self, _size: int) -> None:
-        self._running.pieces += 1
 
 
 def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:

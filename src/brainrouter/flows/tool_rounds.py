@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from brainrouter.adapters.stream_piece import Count
 from brainrouter.adapters.upstream import LiveStream, Peek, Sink, Upstream, Whole
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
@@ -133,11 +134,11 @@ class RoundsStream:
         self._told = told
         self.watch = live.watch  # what the model's present answer said of itself
 
-    async def pump(self, sink: Sink, heard: Callable[[int], None]) -> Failure | None:
-        """Send everything to `sink`; `heard` is told of each piece. Returns what broke the stream, or None."""
+    async def pump(self, sink: Sink, count: Count) -> Failure | None:
+        """Send everything to `sink`, and `count` the pieces. Returns what broke the stream, or None."""
         unwrap = self._told.unwrap
         while True:
-            failure = await self._live.pump(sink, heard)
+            failure = await self._live.pump(sink, count)
             if failure is not None:
                 return failure
             if not unwrap.asked:

@@ -143,7 +143,10 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            self._give(on_data, chunk)
+            try:
+                on_data(chunk)
+            except Exception as error:
+                self._fail(error)
             return
         self.untouched = False
         waits_for_head = reader.headers is None

@@ -28,7 +28,8 @@ class Ask:
 
     `headers` has lower-case names; a name that came twice holds the first value. Requests with the same head share the
     object: it is never changed. `query` is the request's query string, without its question mark. `turns` are the
-    conversation's rows where reading the request gave them, else None.
+    conversation's rows where reading the request gave them, else None. `fields` are the other fields that the dialect
+    knows, where reading gave them: like `body`, without its cost.
     """
 
     dialect: Dialect
@@ -40,6 +41,7 @@ class Ask:
     harness: str | None = None
     query: str = ""
     turns: Sequence[Said] | None = None
+    fields: dict[str, msgspec.Raw] | None = None
 
     @cached_property
     def body(self) -> dict[str, msgspec.Raw]:

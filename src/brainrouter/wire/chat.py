@@ -39,6 +39,9 @@ class _Plain(Common, kw_only=True):
     """A request of the usual shape."""
 
     messages: list[ChatMessage]
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: list[AnyObject] | None = None
     parallel_tool_calls: bool | None = None
     max_tokens: float | None = None
     max_completion_tokens: float | None = None

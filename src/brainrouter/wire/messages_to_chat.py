@@ -62,14 +62,17 @@ def messages_to_chat(ask: Ask, *, as_came: bool = False) -> ChatRequest:
 
     `as_came` is for who only passes the messages on: content that is one string stays undecoded JSON (Raw).
     """
-    body = ask.body
+    body = ask.body if ask.fields is None else ask.fields
     names = ToolNames()
-    conversation = _Conversation(names, as_came=as_came)
+    conversation = _Conversation(names)
     system = _system(body)
     if system:
         conversation.messages.append({"role": "system", "content": system})
     for index, turn in enumerate(ask.turns or decode_field(body, "messages", TURNS)):
-        conversation.add(turn, index)
+        if as_came and turn.role in _SPEAKERS and is_text(turn.content):
+            conversation.messages.append({"role": turn.role, "content": turn.content})
+        else:
+            conversation.add(turn, f"messages[{index}].content")
     output = (decode_field(body, "output_config", _OUTPUT) if "output_config" in body else None) or _Output()
     thinking = decode_field(body, "thinking", _THINKING) if "thinking" in body else None
     return ChatRequest(
@@ -109,18 +112,13 @@ def _sampling(body: dict[str, Raw], output: _Output) -> dict[str, Any]:
 class _Conversation:
     """Chat messages, built turn by turn. `referenced` are the deferred tools that were named so far, in order."""
 
-    def __init__(self, names: ToolNames, *, as_came: bool) -> None:
-        self._as_came = as_came
+    def __init__(self, names: ToolNames) -> None:
         self.messages: list[Message] = []
         self.referenced: dict[str, None] = {}
         self._names = names
 
-    def add(self, turn: Said, index: int) -> None:
-        """Append what a turn says; the place of a block at fault is told by its `index`."""
-        if self._as_came and turn.role in _SPEAKERS and is_text(turn.content):
-            self.messages.append({"role": turn.role, "content": turn.content})
-            return
-        path = f"messages[{index}].content"
+    def add(self, turn: Said, path: str) -> None:
+        """Append what a turn says; the place of a block at fault is told by `path`."""
         if turn.role == "assistant":
             self._assistant(blocks_of(turn.content, path), path)
         elif turn.role in ("system", "developer"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -10,13 +10,13 @@ from msgspec import Raw
 
 from brainrouter.remembered import Remembered
 from brainrouter.wire.ask import Ask, Dialect, Said
-from brainrouter.wire.field_checks import AnyObject
 from brainrouter.wire.identity import harness_of, session_of
 
 T = TypeVar("T")
 
-_ABSENT = Raw(b"null")
+ABSENT = Raw(b"null")
 _HEADS_REMEMBERED = 128
+_TELL_SESSION = ("metadata", "prompt_cache_key", "client_metadata")
 _harness = Remembered(harness_of, _HEADS_REMEMBERED)
 
 
@@ -25,12 +25,9 @@ class Common(msgspec.Struct, kw_only=True):
 
     model: str | None = None
     stream: bool | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    tools: list[AnyObject] | None = None
-    metadata: Raw = _ABSENT
-    prompt_cache_key: Raw = _ABSENT
-    client_metadata: Raw = _ABSENT
+    metadata: Raw = ABSENT
+    prompt_cache_key: Raw = ABSENT
+    client_metadata: Raw = ABSENT
 
 
 def read_plain(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
@@ -44,15 +41,15 @@ def read_plain(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
 
 
 def plain_ask(
-    dialect: Dialect, raw: bytes, plain: Common, turns: Sequence[Said], headers: dict[str, str]
+    dialect: Dialect,
+    raw: bytes,
+    plain: Common,
+    turns: Sequence[Said],
+    headers: dict[str, str],
+    fields: dict[str, Raw] | None = None,
 ) -> Ask:
-    """The Ask that a request of the usual shape makes."""
-    said = {
-        "metadata": plain.metadata,
-        "prompt_cache_key": plain.prompt_cache_key,
-        "client_metadata": plain.client_metadata,
-    }
-    told = {name: value for name, value in said.items() if value is not _ABSENT}
+    """The Ask that a request of the usual shape makes. `fields` is for `Ask.fields`."""
+    told = told_of(plain, _TELL_SESSION)
     return Ask(
         dialect,
         raw,
@@ -63,4 +60,10 @@ def plain_ask(
         _harness(headers),
         "",
         turns,
+        fields,
     )
+
+
+def told_of(plain: Common, names: Iterable[str]) -> dict[str, Raw]:
+    """Those of the undecoded fields called `names` that the request has."""
+    return {name: value for name in names if (value := getattr(plain, name)) is not ABSENT}

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from brainrouter.wire.disguise import ErrorInfo, error_message
 
+_MORE_MAX_BYTES = 64 * 1024
 _ABSENT = Raw(b"null")
 _NOTHING = frozenset((b"null", b'""', b"[]", b"{}", b"false"))
 # An answer that ends for one of these may rightly hold neither text nor a tool call.
@@ -102,6 +103,20 @@ class _LateChunk(msgspec.Struct):
     timings: Raw = _ABSENT
 
 
+class _MoreOfIt(msgspec.Struct):
+    finish_reason: None = None
+
+
+class _More(msgspec.Struct):
+    """A chunk that says nothing but how the text goes on: it cannot be decoded from any other."""
+
+    choices: list[_MoreOfIt]
+    error: None = None
+    usage: None = None
+    timings: None = None
+
+
+_MORE = msgspec.json.Decoder(_More)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _LATE_CHUNK = msgspec.json.Decoder(_LateChunk)
 _ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -127,6 +142,24 @@ def read_chat(data: bytes, seen: Progress) -> ErrorInfo | None:
     if chunk.timings is not _ABSENT and holds(chunk.timings):
         seen.timings = _object(chunk.timings)
     return None
+
+
+def only_goes_on(raw: bytes) -> bool:
+    """Whether a raw event is one chat chunk that changes nothing of what `read_chat` would note, text having been seen.
+
+    That is what almost every event of a stream is. False says only that `read_chat` must tell.
+    """
+    if raw[:6] != b"data: " or raw[-2:] != b"\n\n" or raw.count(b"\n") != 2 or b"\r" in raw:
+        return False
+    if len(raw) > _MORE_MAX_BYTES:
+        return False
+    try:
+        if not raw.isascii():
+            raw.decode()
+        _MORE.decode(memoryview(raw)[6:])
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _note_early(chunk: _Chunk, seen: Progress) -> None:

@@ -17,6 +17,9 @@ class _Plain(Common, kw_only=True):
     """A request of the usual shape."""
 
     input: list[Turn]
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: list[AnyObject] | None = None
     store: bool | None = None
     background: bool | None = None
     parallel_tool_calls: bool | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from brainrouter.wire.ask import Dialect
 from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message, marks_stub
-from brainrouter.wire.progress import Progress, Reader, Usage, read_chat
+from brainrouter.wire.progress import Progress, Reader, Usage, only_goes_on, read_chat
 from brainrouter.wire.progress_blocks import read_messages, read_responses
 from brainrouter.wire.sse import LINE_MAX_BYTES, EventSplitter, SseOverflow, parse_event, plain_data
 
@@ -59,13 +59,15 @@ class StreamWatch:
     """One upstream stream. Feed it every chunk and pass on what it returns: never any part of a failure.
 
     `failure` is final: from then on nothing is passed, so that the caller may end the stream in its own words.
+    `seen` is how far the answer has come; read it, never write.
     """
 
     def __init__(self, dialect: Dialect, *, local: bool) -> None:
         self.failure: StreamFailure | None = None
         self._dialect: Dialect = dialect
         self._read = _READERS[dialect]
-        self._seen = Progress()
+        self.seen = Progress()
+        self._steady = False  # what comes now is most likely more of the same text
         self._split = EventSplitter()
         self._loading = local and dialect == "chat"
         self._first = True
@@ -74,40 +76,44 @@ class StreamWatch:
     @property
     def begun(self) -> bool:
         """A real event was seen: text, a tool call, reasoning, or an end that is not empty."""
-        return self._seen.begun
+        return self.seen.begun
 
     @property
     def complete(self) -> bool:
         """The dialect's terminal event was seen; for chat also a finish reason before the end of the stream."""
-        return self._seen.complete
+        return self.seen.complete
 
     @property
     def response(self) -> tuple[str | None, int]:
         """The id that a response gave itself, and how many events it sent so far."""
-        return self._seen.response_id, self._seen.events
+        return self.seen.response_id, self.seen.events
 
     @property
     def model(self) -> str | None:
         """The model that the upstream says answers."""
-        return self._seen.model
+        return self.seen.model
 
     @property
     def finish(self) -> str | None:
         """Why the answer ended, in the upstream's word."""
-        return self._seen.finish
+        return self.seen.finish
 
     @property
     def usage(self) -> Usage | None:
         """The tokens that the upstream counted, if it told."""
-        return self._seen.usage
+        return self.seen.usage
 
     @property
     def timings(self) -> dict[str, Any] | None:
         """llama.cpp's own figures, if it told."""
-        return self._seen.timings
+        return self.seen.timings
 
     def feed(self, data: bytes) -> bytes:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
+        if self._steady and not self._split.waiting:
+            if only_goes_on(data):
+                return data
+            self._steady = False
         if self.failure is not None:
             return b""
         if (
@@ -133,7 +139,7 @@ class StreamWatch:
             passed = self._look(rest + b"\n\n")
             if self.failure is not None and self.failure.kind == "malformed" and self._heard:
                 self.failure = None
-        seen = self._seen
+        seen = self.seen
         if self._dialect == "chat" and seen.ended:
             seen.complete = True
         if self.failure is None and not seen.complete:
@@ -173,15 +179,19 @@ class StreamWatch:
                 data.decode()
             if self._first and self._look_first(data):
                 return LOADING
-            info = self._read(data, self._seen) if self.failure is None else None
+            answered = self.seen.answered
+            info = self._read(data, self.seen) if self.failure is None else None
         except (ValueError, RecursionError) as wrong:
             self._fail("malformed", f"an event of the stream is not valid: {wrong}")
             return b""
         if info is not None:
             self._fail_with("error_event", info)
-        elif self._seen.ended and self._seen.empty:
+        elif self.seen.ended and self.seen.empty:
             self._fail("empty", "the answer holds neither text nor a tool call")
-        return raw if self.failure is None else b""
+        if self.failure is not None:
+            return b""
+        self._steady = self.seen.answered and not answered and self._dialect == "chat"
+        return raw
 
     def _look_first(self, data: bytes) -> bool:
         """The first data of the stream: a llama-swap loading delta (True), a disguised failure, or an answer."""
