@@ -9,14 +9,11 @@ from brainrouter.http1.deadline import Deadline
 from brainrouter.http1.errors import Refused
 from brainrouter.http1.framing import CLOSE, CONTINUE, whole_head
 from brainrouter.http1.leaving import PROBE_S, hung_up, reset_on_close
+from brainrouter.http1.limits import WRITE_AT_ONCE
 from brainrouter.http1.message import Peer, Request
 from brainrouter.http1.peer import peer_of
 from brainrouter.http1.request_reader import RequestReader
 
-HIGH_WATER, LOW_WATER = (
-    64 * 1024,
-    16 * 1024,
-)  # uvloop's own low mark is 16 bytes: a pipe would run dry each time
 QUEUED_BYTES_MAX = 256 * 1024
 QUEUED_MAX_FACTOR = 8  # one read may hold more requests than `pipelined`; so many times more is abuse
 
@@ -60,7 +57,7 @@ class ServerConnection(asyncio.Protocol):
         """A client is here."""
         house = self._house
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
-        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._transport.set_write_buffer_limits(WRITE_AT_ONCE)
         self._peer = peer_of(transport)
         self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold)
         self._deadline = Deadline(house.limits, house.loop.time())

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 KIB = 1024
 MIB = 1024 * KIB
 
+# The high-water mark of a transport. uvloop keeps a write back until its loop has gone round, unless the write goes
+# over the mark: 0 lets it leave at once, and whoever writes hears of a full kernel buffer, not of one in front of it.
+WRITE_AT_ONCE = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

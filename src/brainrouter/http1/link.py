@@ -6,6 +6,7 @@ from math import inf
 from typing import cast
 
 from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
+from brainrouter.http1.limits import WRITE_AT_ONCE
 from brainrouter.http1.message import Headers
 from brainrouter.http1.response_reader import ResponseReader
 
@@ -136,6 +137,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self.transport.set_write_buffer_limits(WRITE_AT_ONCE)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; without a question the connection is closed."""
