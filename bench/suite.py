@@ -202,7 +202,7 @@ def machine() -> dict[str, Any]:
         "model": model,
         "memory_gb": round(memory / 1e9),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({'the system’s' if sys.base_prefix == '/usr' else 'built from source'})",
         "date": time.strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 2),
     }

@@ -1,6 +1,7 @@
 """The end of a conversation in one form, whichever protocol it came in: who spoke, what was called, what came back.
 
-Only the tail is decoded, so that a long session costs no more to read than a short one. Pure.
+Only what the decision reads is decoded: what happened since the user last spoke. A long session costs no more to read
+than a short one. Pure.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The last steps, oldest first; how many messages there are in all; a number for the conversation's beginning."""
+    """The end of a conversation: how many messages there are in all; a number for its beginning.
+
+    `steps`, oldest first, reach back to the user's last words and to something that was no user's, where there are such
+    among the last TAIL messages.
+    """
 
     steps: tuple[Step, ...]
     messages: int
@@ -108,8 +113,19 @@ def transcript(ask: Ask, tail: int = TAIL) -> Transcript:
         rows = _MESSAGES.decode(raw)
     except (ValueError, RecursionError):
         return Transcript((), 0, 0)
-    steps = [step for row in rows[-tail:] for step in _steps(row) if step is not _USER_NOTE]
-    return Transcript(tuple(steps), len(rows), _origin(rows))
+    return Transcript(_end(rows[-tail:]), len(rows), _origin(rows))
+
+
+def _end(rows: list[_Message]) -> tuple[Step, ...]:
+    read: list[list[Step]] = []
+    kinds: set[Kind] = set()
+    for row in reversed(rows):
+        steps = [step for step in _steps(row) if step is not _USER_NOTE]
+        read.append(steps)
+        kinds.update(step.kind for step in steps)
+        if "user" in kinds and len(kinds) > 1:
+            break
+    return tuple(step for steps in reversed(read) for step in steps)
 
 
 def _origin(rows: list[_Message]) -> int:
