@@ -20,6 +20,13 @@ _TELL_SESSION = ("metadata", "prompt_cache_key", "client_metadata")
 _harness = Remembered(harness_of, _HEADS_REMEMBERED)
 
 
+def _session_in(headers: dict[str, str]) -> str | None:
+    return session_of(headers, {})
+
+
+_session = Remembered(_session_in, _HEADS_REMEMBERED)
+
+
 class Common(msgspec.Struct, kw_only=True):
     """What the dialects have in common. The last three may say whose conversation it is."""
 
@@ -56,7 +63,7 @@ def plain_ask(
         plain.model or "auto",
         plain.stream is True,
         headers,
-        session_of(headers, told),
+        session_of(headers, told) if told else _session(headers),
         _harness(headers),
         "",
         turns,
