@@ -253,6 +253,8 @@ def test_a_storm_of_signals_under_load_loses_no_request(stage: Stage) -> None:
 
 def test_a_terminal_that_goes_away_ends_the_daemon_as_it_does_any_program() -> None:
     with contextlib.ExitStack() as undo:
+        # Where the tests were told to survive a hangup (nohup), a daemon of theirs would do so, too.
+        undo.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
         ours, theirs = pty.openpty()
         daemon = Daemon()
         undo.callback(daemon.close)
