@@ -145,10 +145,7 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            try:
-                on_data(chunk)
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, chunk)
             return
         self.untouched = False
         waits_for_head = reader.headers is None

@@ -38,7 +38,7 @@ class Common(msgspec.Struct, kw_only=True):
 
 
 def read_plain(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """The request as the decoder's type, or None when it is not of that shape, whatever the reason."""
+    """A document as the decoder's type, or None when it is not of that shape, whatever the reason."""
     try:
         if not raw.isascii():
             raw.decode()

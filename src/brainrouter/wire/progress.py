@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.disguise import ErrorInfo, error_message
+from brainrouter.wire.plain import read_plain
 
-_MORE_MAX_BYTES = 64 * 1024
 _ABSENT = Raw(b"null")
 _NOTHING = frozenset((b"null", b'""', b"[]", b"{}", b"false"))
 # An answer that ends for one of these may rightly hold neither text nor a tool call.
@@ -144,22 +144,12 @@ def read_chat(data: bytes, seen: Progress) -> ErrorInfo | None:
     return None
 
 
-def only_goes_on(raw: bytes) -> bool:
-    """Whether a raw event is one chat chunk that changes nothing of what `read_chat` would note, text having been seen.
+def only_goes_on(data: bytes) -> bool:
+    """Whether a chat chunk changes nothing of what `read_chat` would note, text having been seen.
 
-    That is what almost every event of a stream is. False says only that `read_chat` must tell.
+    That is what almost every one of a stream is. False says only that `read_chat` must tell.
     """
-    if raw[:6] != b"data: " or raw[-2:] != b"\n\n" or raw.count(b"\n") != 2 or b"\r" in raw:
-        return False
-    if len(raw) > _MORE_MAX_BYTES:
-        return False
-    try:
-        if not raw.isascii():
-            raw.decode()
-        _MORE.decode(memoryview(raw)[6:])
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return read_plain(data, _MORE) is not None
 
 
 def _note_early(chunk: _Chunk, seen: Progress) -> None:

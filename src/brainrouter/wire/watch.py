@@ -110,10 +110,6 @@ class StreamWatch:
 
     def feed(self, data: bytes) -> bytes:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
-        if self._steady and not self._split.waiting:
-            if only_goes_on(data):
-                return data
-            self._steady = False
         if self.failure is not None:
             return b""
         if (
@@ -121,6 +117,10 @@ class StreamWatch:
             and len(data) <= LINE_MAX_BYTES
             and (plain := plain_data(data)) is not None
         ):
+            if self._steady:
+                if only_goes_on(plain):
+                    return data
+                self._steady = False
             return self._note(data, plain)
         try:
             events = self._split.feed(data)
@@ -190,7 +190,8 @@ class StreamWatch:
             self._fail("empty", "the answer holds neither text nor a tool call")
         if self.failure is not None:
             return b""
-        self._steady = self.seen.answered and not answered and self._dialect == "chat"
+        if self.seen.answered and not answered:
+            self._steady = self._dialect == "chat"
         return raw
 
     def _look_first(self, data: bytes) -> bool:
