@@ -174,9 +174,9 @@ def test_two_daemons_at_once_make_it_once(tiny: Path):
 
 
 def test_the_child_process_finds_the_cached_model():
-    steps: list[str] = []
+    cached, steps = shared_model(), list[str]()
     path = asyncio.run(fetched_model(shared_cache(), lambda label, _share: steps.append(label)))
-    assert (path, steps) == (shared_model(), [])
+    assert (path, steps) == (cached, [])
 
 
 def test_an_unreachable_index_is_told_by_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,6 +22,7 @@ import msgspec
 from brainrouter.adapters.child_process import Strikes, end_group, how_it_ended
 from brainrouter.adapters.classifier_worker import Hello, Job, Reply
 from brainrouter.brain.classify_prompt import capped
+from brainrouter.quantile import quantile
 
 State = Literal["off", "loading", "ready", "restarting", "too_slow"]
 Stamp = tuple[int, int, int]
@@ -119,8 +120,8 @@ class Classifier:
             "engine": hello.engine,
             "shots": hello.shots,
             "cap_chars": hello.cap_chars,
-            "p50_ms": round(times[len(times) // 2], 1) if times else hello.p50_ms,
-            "p95_ms": round(times[int(0.95 * (len(times) - 1))], 1) if times else hello.p95_ms,
+            "p50_ms": round(quantile(times, 0.5), 1) if times else hello.p50_ms,
+            "p95_ms": round(quantile(times, 0.95), 1) if times else hello.p95_ms,
             "restarts": self._restarts,
             "label_mass": hello.label_mass,
             "pid": self._child.pid if self._child else None,

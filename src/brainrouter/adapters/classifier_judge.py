@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from brainrouter.adapters.classifier_engine import Engine, Reading, tokens_of
 from brainrouter.brain import classify_prompt as prompt
+from brainrouter.quantile import quantile
 
 WARM_UPS, GLANCE, PASSES = 1, 3, 8
 MARGIN = 0.9  # of the deadline: the rest is for the pipe and the event loop
@@ -73,7 +74,7 @@ class Judge:
             self.read(text)
             took.append((time.perf_counter() - started) * 1000)
         took.sort()
-        return Timing(took[len(took) // 2], _p95(took))
+        return Timing(quantile(took, 0.5), quantile(took, 0.95))
 
     def with_cap(self, cap: int) -> Judge:
         """The same prefix, not computed again, for shorter requests."""
@@ -81,13 +82,6 @@ class Judge:
         other.__dict__.update(self.__dict__)
         other.cap = cap
         return other
-
-
-def _p95(took: list[float]) -> float:
-    place = 0.95 * (len(took) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(took) - 1)
-    return took[below] + (took[above] - took[below]) * (place - below)
 
 
 def best_judge(engine: Engine, deadline_s: float, *, embedded: bool) -> tuple[Judge | None, Timing]:

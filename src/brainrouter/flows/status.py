@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from brainrouter import __version__
 from brainrouter.live import Live
+from brainrouter.quantile import quantile
 from brainrouter.wire.event import RoutingEvent
 
 ANSWER_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
@@ -183,8 +184,8 @@ def _quantiles(ordered: list[float]) -> dict[str, float | None]:
     if not ordered:
         return {"p50": None, "p95": None}
     return {
-        "p50": ordered[len(ordered) // 2],
-        "p95": ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
+        "p50": quantile(ordered, 0.5),
+        "p95": quantile(ordered, 0.95),
     }
 
 
