@@ -52,19 +52,21 @@ class Piece:
 
     def __call__(self, data: bytes) -> None:
         watch = self._watch
+        if self._decode is None and watch.goes_on(data):  # almost every piece of a chat answer
+            self._count.pieces += 1
+            self._silent_since = 0.0
+            self.send(data)
+            return
         out = watch.feed(data if self._decode is None else self._decode(data))
         if out:
             self._count.pieces += 1
-            if self._inward is None:
-                self._sink.write(out)
-            else:
-                self.send(out)
+            self.send(out)
         if watch.failure is not None:
             raise Ended
         if self._seen.complete and not self._lingers:
             self.linger()
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
-        if out[:5] == b"data:" or (out and not out.startswith(_HEARTBEATS)):
+        if out and not out.startswith(_HEARTBEATS):
             self._silent_since = 0.0
         elif not self._silent_since:
             self._silent_since = self._now()

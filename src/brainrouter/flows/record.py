@@ -31,8 +31,8 @@ class Recorder:
         self._live = live
         self._names = {"cloud": cloud_name, "local": local_name}
 
-    def arrived(self, ask: Ask) -> InFlight:
-        """A request came in."""
+    def arrived(self, ask: Ask, words: str | None = None) -> InFlight:
+        """A request came in. Its event shows `words`; without any, what the user said, looked up a moment later."""
         event = RoutingEvent(
             id=self._live.take_id(),
             time=time.time(),
@@ -41,8 +41,11 @@ class Recorder:
             stream=ask.stream,
             harness=ask.harness,
             session=ask.session,
-            prompt_excerpt=excerpt(last_user_text(ask)),
         )
+        if words is None:
+            asyncio.get_running_loop().call_soon(_quote, event, ask)  # while the upstream reads
+        else:
+            event.prompt_excerpt = excerpt(words)
         return self._live.begin(event, time.monotonic())
 
     def refused(self, path: str, status: int, message: str) -> None:
@@ -168,6 +171,10 @@ class Recorder:
 
     def _since(self, running: InFlight) -> float:
         return round((time.monotonic() - running.started) * 1000, 3)
+
+
+def _quote(event: RoutingEvent, ask: Ask) -> None:
+    event.prompt_excerpt = excerpt(last_user_text(ask))
 
 
 def _landed(running: InFlight, attempt: Attempt) -> None:

@@ -31,7 +31,6 @@ from brainrouter.policy.review_reply import ReadReply, Unreadable, read_reply
 from brainrouter.policy.review_session import Outcome, Round, Session
 from brainrouter.policy.review_verdict import needs_quotes, outcome_of
 from brainrouter.wire.chat import parse_chat
-from brainrouter.wire.prompt_text import excerpt
 
 REPLY_KEPT_CHARS = 20_000
 REPEATED_CHARS = 4_000  # of an unreadable answer, when a clearer one is asked for
@@ -154,10 +153,9 @@ class Reviewer:
             }
         ask = parse_chat(msgspec.json.encode(body), {})
         ask.session, ask.harness = session.id, HARNESS
-        running = self._recorder.arrived(ask)
+        running = self._recorder.arrived(ask, f"review {session.task_id}: {session.summary}")
         event = running.event
         event.cwd, event.iteration = session.cwd, round_.iteration
-        event.prompt_excerpt = excerpt(f"review {session.task_id}: {session.summary}")
         answer = await self._relay.answer(ask, running)
         assert isinstance(answer, WholeAnswer)  # the ask was not for a stream
         round_.model, round_.side = event.model, event.side or event.decision

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from brainrouter.wire.disguise import ErrorInfo, error_message
+from brainrouter.wire.disguise import ErrorInfo, error_message, marks_stub
 from brainrouter.wire.plain import read_plain
 
 _ABSENT = Raw(b"null")
@@ -103,6 +103,34 @@ class _LateChunk(msgspec.Struct):
     timings: Raw = _ABSENT
 
 
+class _FirstDelta(msgspec.Struct):
+    content: str | None = None
+    tool_calls: None = None
+    function_call: None = None
+    refusal: None = None
+    audio: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _FirstChoice(msgspec.Struct):
+    delta: _FirstDelta
+    finish_reason: None = None
+    text: None = None
+    message: None = None
+
+
+class _FirstChunk(msgspec.Struct):
+    """How a chat answer begins that says its text, or nothing yet, and that nothing is odd about."""
+
+    choices: list[_FirstChoice]
+    id: str
+    model: str | None = None
+    error: None = None
+    usage: None = None
+    timings: None = None
+
+
 class _MoreOfIt(msgspec.Struct):
     finish_reason: None = None
 
@@ -116,6 +144,7 @@ class _More(msgspec.Struct):
     timings: None = None
 
 
+_FIRST_CHUNK = msgspec.json.Decoder(_FirstChunk)
 _MORE = msgspec.json.Decoder(_More)
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _LATE_CHUNK = msgspec.json.Decoder(_LateChunk)
@@ -142,6 +171,21 @@ def read_chat(data: bytes, seen: Progress) -> ErrorInfo | None:
     if chunk.timings is not _ABSENT and holds(chunk.timings):
         seen.timings = _object(chunk.timings)
     return None
+
+
+def begins_with_text(data: bytes, seen: Progress) -> bool:
+    """Whether a chat answer begins in the usual way, with text or with nothing yet; notes what `read_chat` would.
+
+    False says only that a closer look and `read_chat` must tell, and that nothing was noted.
+    """
+    first = read_plain(data, _FIRST_CHUNK)
+    if first is None or not first.choices:
+        return False
+    if marks_stub(first.model, first.id, first.choices[0].delta.content or ""):
+        return False
+    seen.model = first.model
+    seen.answered = seen.begun = any(choice.delta.content for choice in first.choices)
+    return True
 
 
 def only_goes_on(data: bytes) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, cast
 import msgspec
 
 from brainrouter.wire.ask import Dialect
-from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message, marks_stub
-from brainrouter.wire.progress import Progress, Reader, Usage, only_goes_on, read_chat
+from brainrouter.wire.disguise import Disguise, ErrorInfo, disguised, error_message
+from brainrouter.wire.progress import Progress, Reader, Usage, begins_with_text, only_goes_on, read_chat
 from brainrouter.wire.progress_blocks import read_messages, read_responses
 from brainrouter.wire.sse import LINE_MAX_BYTES, EventSplitter, SseOverflow, parse_event, plain_data
 
@@ -20,25 +20,6 @@ _JSON = msgspec.json.Decoder()
 _STREAMED = {"content-type": "text/event-stream"}
 _BARE_JSON = re.compile(rb"(?:^|[\r\n])\{")
 _CHUNK_NAMES = ("id", "object", "model")
-
-
-class _FirstDelta(msgspec.Struct):
-    content: str | None = None
-
-
-class _FirstChoice(msgspec.Struct):
-    delta: _FirstDelta
-    message: msgspec.Raw | None = None
-
-
-class _FirstChunk(msgspec.Struct):
-    choices: list[_FirstChoice]
-    id: str
-    model: str | None = None
-    error: msgspec.Raw | None = None
-
-
-_FIRST_CHUNK = msgspec.json.Decoder(_FirstChunk)
 
 
 class StreamFailure(msgspec.Struct, frozen=True):
@@ -108,19 +89,24 @@ class StreamWatch:
         """llama.cpp's own figures, if it told."""
         return self.seen.timings
 
+    def goes_on(self, data: bytes) -> bool:
+        """Whether this chunk is one event that only goes on with the text of a chat answer: to be passed on as it is.
+
+        False says only that `feed` must tell.
+        """
+        if not self._steady or self._split.waiting:
+            return False
+        plain = _alone(data)
+        if plain is None:
+            return False
+        self._steady = only_goes_on(plain)
+        return self._steady
+
     def feed(self, data: bytes) -> bytes:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
         if self.failure is not None:
             return b""
-        if (
-            not self._split.waiting
-            and len(data) <= LINE_MAX_BYTES
-            and (plain := plain_data(data)) is not None
-        ):
-            if self._steady:
-                if only_goes_on(plain):
-                    return data
-                self._steady = False
+        if not self._split.waiting and (plain := _alone(data)) is not None:
             return self._note(data, plain)
         try:
             events = self._split.feed(data)
@@ -174,6 +160,9 @@ class StreamWatch:
         """The same of a raw event and its data."""
         if data[:6] == b"[DONE]" and self._dialect != "chat":
             return raw
+        if self._first and self._dialect == "chat" and begins_with_text(data, self.seen):
+            self._first, self._heard, self._steady = False, True, self.seen.answered
+            return raw
         try:
             if not data.isascii():
                 data.decode()
@@ -198,9 +187,6 @@ class StreamWatch:
         """The first data of the stream: a llama-swap loading delta (True), a disguised failure, or an answer."""
         self._heard = True
         if data.startswith(b"[DONE]"):
-            return False
-        if self._dialect == "chat" and _usual(data):
-            self._first = False
             return False
         first = _JSON.decode(data)
         if not isinstance(first, dict):
@@ -233,15 +219,9 @@ class StreamWatch:
         self.failure = self.failure or StreamFailure(kind, message)
 
 
-def _usual(data: bytes) -> bool:
-    """Whether this is how a chat answer begins that nothing is odd about; all else is looked at closely."""
-    try:
-        first = _FIRST_CHUNK.decode(data)
-    except (ValueError, RecursionError):
-        return False
-    if not first.choices or first.error is not None or first.choices[0].message is not None:
-        return False
-    return not marks_stub(first.model, first.id, first.choices[0].delta.content or "")
+def _alone(data: bytes) -> bytes | None:
+    """The data of the event that a chunk is, where it is exactly one of a usual form."""
+    return plain_data(data) if len(data) <= LINE_MAX_BYTES else None
 
 
 def _may_be_whole(rest: bytes) -> bool:
