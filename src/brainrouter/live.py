@@ -8,6 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from brainrouter.brain.session import Session, Sessions
 from brainrouter.policy.breaker import HEALTHY, Breaker
 from brainrouter.wire.event import RoutingEvent
@@ -16,8 +18,7 @@ EVENTS_KEPT = 500
 Listener = Callable[[list[RoutingEvent]], None]
 
 
-@dataclass(slots=True)
-class InFlight:
+class InFlight(msgspec.Struct):
     """A request that is being answered. `phase` is what `/api/inference-status` shows.
 
     `folder` will tell the caller's folder, where its process can be seen.

@@ -58,8 +58,7 @@ class Timeouts:
     total_s: float
 
 
-@dataclass
-class Whole:
+class Whole(msgspec.Struct, dict=True):
     """A whole answer, checked. `headers` are the upstream's, lower-case.
 
     `said` is what the upstream sent, `body` the same in the caller's dialect; `mended` what had to be mended in it.

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
+
 from brainrouter.adapters.upstream import LiveStream, Sink, Upstream, Whole
 from brainrouter.brain.project_rules import Hold
 from brainrouter.brain.verdict import Verdict
@@ -41,8 +43,7 @@ class Side:
     ready: Callable[[], Awaitable[None]] | None = None
 
 
-@dataclass(slots=True)
-class WholeAnswer:
+class WholeAnswer(msgspec.Struct):
     """An answer in one piece, with the headers that explain it."""
 
     whole: Whole

@@ -1,8 +1,9 @@
 """What crosses the room's door: requests in, replies out. Plain data, no behaviour of their own."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 
 class Headers:
@@ -45,8 +46,7 @@ class Headers:
         return f"Headers({[name.decode('latin-1') for name, _ in self._items]})"
 
 
-@dataclass(slots=True)
-class Peer:
+class Peer(msgspec.Struct):
     """Who is at the other end of a connection. `socket` is the transport's own (for SO_PEERCRED): read, never write."""
 
     kind: Literal["tcp", "unix"]
@@ -56,8 +56,7 @@ class Peer:
     local: tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One whole request. `path` is undecoded and starts with `/`; `arrived` is time.monotonic() at the head's end."""
 
     method: str
@@ -69,8 +68,7 @@ class Request:
     arrived: float
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     """A whole answer. The server adds content-length; `close` ends the connection after it.
 
     `lines` are header lines that `framing.header_lines` made beforehand; they follow `headers`.
@@ -104,8 +102,7 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class StreamReply:
+class StreamReply(msgspec.Struct):
     """An answer that is written piece by piece. The head leaves with the first write.
 
     An error of `produce` before its first write becomes a 500; after it, the connection is cut, so that a

@@ -42,7 +42,7 @@ def adapt(messages: list[Message]) -> list[Message]:
         if waiting and role != "tool":
             adapted.append({"role": "user", "content": "\n\n".join(waiting)})
             waiting.clear()
-        adapted.append(_without_null_content(message))
+        adapted.append(message if message.get("content") is not None else {**message, "content": ""})
     if waiting:
         adapted.append({"role": "user", "content": "\n\n".join(waiting)})
     return adapted
@@ -111,9 +111,3 @@ def _with_text(message: Message, text: str, *, first: bool) -> Message:
         return {**message, "content": [part, *parts] if first else [*parts, part]}
     texts = [text, content] if first else [content, text]
     return {**message, "content": "\n\n".join(piece for piece in texts if isinstance(piece, str) and piece)}
-
-
-def _without_null_content(message: Message) -> Message:
-    if message.get("content") is None:
-        return {**message, "content": ""}
-    return message

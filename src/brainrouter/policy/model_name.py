@@ -7,15 +7,15 @@ harness made up, and is decided like `auto` (DESIGN 4.1).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 Mode = Literal["auto", "local", "cloud"]
 PREFIX = "brainrouter/"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """`mode` as asked for; `local_model` when a local model was named; `made_up` when the name means nothing to us.
 
     `by` says what overruled the name, if anything did.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
@@ -48,8 +47,7 @@ MANIFEST_KEY_PREFIX = "mnfst_"
 _NOT_FORWARDED_PREFIXES = ("sec-", "x-brainrouter-", "access-control-")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One request to an upstream. `path` is relative to the upstream's base path.
 
     `shared` are header lines that every request with the same head carries: one object for all of them.
@@ -86,7 +84,7 @@ def to_cloud(
     shared = _leaving(ask.headers)(key, native=translated is None)
     headers = [(b"x-session-key", ask.session.encode("latin-1", "replace"))] if ask.session else []
     if translated is not None:
-        messages = [_without_reasoning(message) for message in adapt.adapt(translated.messages)]
+        messages = _without_reasoning(adapt.adapt(translated.messages))
         fields = {name: value for name, value in translated.fields.items() if name not in _LOCAL_ONLY}
         body = _chat_body(ask, attempt.model, messages, fields)
         return Outgoing(PATHS["chat"], headers, body, "chat", translated, shared=shared)
@@ -178,7 +176,7 @@ def after_search(out: Outgoing, said: adapt.Message, asked: Sequence[tuple[Call,
     body = parse_object(out.document)
     messages = _RAW_MESSAGES.decode(body["messages"])
     added = answered(len(messages), said, asked)
-    return replace(out, body=with_fields(body, messages=[*messages, *added]))
+    return msgspec.structs.replace(out, body=with_fields(body, messages=[*messages, *added]))
 
 
 def _picked(ask: Ask, translated: ChatRequest | None) -> bool:
@@ -222,7 +220,7 @@ def _fitted(
     if not count:
         return messages, saving
     words = f"{count} old tool results left out: the window is full"
-    return messages, replace(saving, note="; ".join(filter(None, (saving.note, words))))
+    return messages, msgspec.structs.replace(saving, note="; ".join(filter(None, (saving.note, words))))
 
 
 def _tools_of(ask: Ask, translated: ChatRequest | None) -> bytes | None:
@@ -270,11 +268,14 @@ def _thinking(request: ChatRequest, messages: list[adapt.Message]) -> dict[str, 
     return fields
 
 
-def _without_reasoning(message: adapt.Message) -> adapt.Message:
-    """A message for any OpenAI-compatible server: many refuse fields that OpenAI does not have."""
-    if "reasoning_content" not in message:
-        return message
-    return {name: value for name, value in message.items() if name != "reasoning_content"}
+def _without_reasoning(messages: list[adapt.Message]) -> list[adapt.Message]:
+    """Messages for any OpenAI-compatible server: many refuse fields that OpenAI does not have."""
+    return [
+        {name: value for name, value in message.items() if name != "reasoning_content"}
+        if "reasoning_content" in message
+        else message
+        for message in messages
+    ]
 
 
 def _own_key(headers: dict[str, str]) -> str | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from brainrouter.policy.failure import BUSY, CONTEXT_TOO_LONG, Failure
 from brainrouter.wire.ask import Route
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One try at answering. `fallback` is empty for the first choice, else why this one stands in for it."""
 
     side: Route
@@ -24,8 +24,7 @@ class Attempt:
         return "cloud" if self.side == "cloud" else f"local:{self.model}"
 
 
-@dataclass(frozen=True, slots=True)
-class Backends:
+class Backends(msgspec.Struct, frozen=True):
     """What is there to be tried. `cloud_model` is None without a cloud, `local_model` None without a local one."""
 
     cloud_model: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -22,8 +21,7 @@ class Said(Protocol):
     content: msgspec.Raw
 
 
-@dataclass
-class Ask:
+class Ask(msgspec.Struct, dict=True):
     """One request for a generation.
 
     `headers` has lower-case names; a name that came twice holds the first value. Requests with the same head share the
@@ -36,7 +34,7 @@ class Ask:
     raw: bytes
     model: str
     stream: bool
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     session: str | None = None
     harness: str | None = None
     query: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.ask import Dialect
@@ -22,8 +22,7 @@ class CannotTranslate(BadBody):
     """A request that chat completions cannot say, though its own dialect can."""
 
 
-@dataclass(slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct):
     """What to send, and what must be remembered to answer in the caller's dialect.
 
     `fields` are the chat body's, without model, messages and stream. `thinks` is whether the caller wants to see the
@@ -36,7 +35,7 @@ class ChatRequest:
     names: ToolNames
     thinks: bool | None = None
     effort: str | None = None
-    echo: dict[str, Raw] = field(default_factory=dict[str, Raw])
+    echo: dict[str, Raw] = msgspec.field(default_factory=dict[str, Raw])
 
 
 def is_text(content: Raw) -> bool:

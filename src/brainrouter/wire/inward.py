@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from brainrouter.wire.blocks import Block, Blocks
 from brainrouter.wire.chat_chunk import Chunk, Usage, chunk_of, first_choice, read_chunk, usage_in
@@ -14,8 +15,7 @@ from brainrouter.wire.sse import EventSplitter, parse_event, plain_data
 _BEAT_EVERY = 16  # hidden pieces of reasoning to one sign of life
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """What an answer is named by: a token no other answer has, when it was made (Unix seconds), who answers."""
 
     token: str

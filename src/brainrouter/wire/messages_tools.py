@@ -41,6 +41,8 @@ def tool_fields(body: dict[str, Raw], referenced: Iterable[str], names: ToolName
     Tools that only the vendor's own servers can run are left out. A deferred tool that was named comes after all
     others, in the order of naming: what is before it stays the same, and so does the model's prompt cache.
     """
+    if "tools" not in body and "tool_choice" not in body:
+        return {}
     offered: list[_Tool] = (decode_field(body, "tools", _TOOLS) if "tools" in body else None) or []
     choice = (decode_field(body, "tool_choice", _CHOICE) if "tool_choice" in body else None) or _Choice()
     known = {tool.name: tool for tool in offered if _is_function(tool)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,8 +27,7 @@ class Usage(msgspec.Struct, frozen=True):
     cached: int | None = None
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """What is known of an answer. `answered`: text or a tool call was seen; `begun`: that, reasoning, or an end.
 
     `response_id` and `events` (how many came) are kept in the responses dialect only, for a failure to be told in it.

@@ -30,8 +30,7 @@ HEAVY_UNKNOWN_CHARS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
+class Saving(msgspec.Struct, frozen=True):
     """What a turn weighs before and after, in tokens by estimate. `note` says why a prompt was left whole."""
 
     before: int
