@@ -47,7 +47,7 @@ async def read(response: Response, how: str, got: list[bytes] | None = None, idl
         if how == "read":
             return await response.read(1 << 24, idle_s)
         if how == "pipe":
-            await response.pipe(pieces.append, None, idle_s)
+            await response.pipe(lambda data, _framed: pieces.append(data), None, idle_s)
         else:
             while data := await response.chunk(idle_s):
                 pieces.append(data)
@@ -393,7 +393,7 @@ def test_what_would_break_the_framing_of_a_request_is_refused_before_it_is_sent(
 
 
 def test_what_the_receiver_of_a_pipe_raises_ends_the_exchange_and_is_raised():
-    def refuse(data: bytes) -> None:
+    def refuse(data: bytes, _framed: bytes) -> None:
         raise KeyError(data)
 
     async def main() -> None:

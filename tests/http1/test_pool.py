@@ -194,7 +194,7 @@ def test_cancelling_at_any_wait_leaves_nothing_behind(loop: str, where: str):
             if where == "read":
                 await response.read(100, idle_s=5)
             if where == "pipe":
-                await response.pipe(lambda _: None, None, idle_s=5)
+                await response.pipe(lambda _data, _framed: None, None, idle_s=5)
             await response.chunk(idle_s=5)
         finally:
             response.close()

@@ -26,7 +26,7 @@ class Count(Protocol):
 
 
 class Piece:
-    """Called with each piece of a stream as it comes: look at it, pass it on, keep the stall clock."""
+    """Takes each piece of a stream as it comes: looks at it, passes it on, keeps the stall clock."""
 
     __slots__ = (
         "_allow_until", "_count", "_decode", "_inward", "_lingers", "_now", "_seen", "_silent_since", "_sink",
@@ -50,12 +50,16 @@ class Piece:
         self._silent_since = self._now()  # 0.0 while what comes is more than heartbeats
         self._lingers = False
 
-    def __call__(self, data: bytes) -> None:
+    def take(self, data: bytes, framed: bytes) -> None:
+        """The next piece of the body; `framed` as for OnData. Raises Ended, IdleTimeout, BadAnswer, BadEncoding."""
         watch = self._watch
         if self._decode is None and watch.goes_on(data):  # almost every piece of a chat answer
             self._count.pieces += 1
             self._silent_since = 0.0
-            self.send(data)
+            if self._inward is None:
+                self._sink.write(data, framed)
+            else:
+                self.send(data)
             return
         out = watch.feed(data if self._decode is None else self._decode(data))
         if out:

@@ -312,7 +312,7 @@ class LiveStream:
             self._held.clear()
             if watch.complete:
                 relay.linger()
-            await self._response.pipe(relay, sink, stall_s)
+            await self._response.pipe(relay.take, sink, stall_s)
         except OverTime:
             if not watch.complete:
                 what = f"the answer took longer than {self._timeouts.total_s:g} s"

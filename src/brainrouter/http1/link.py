@@ -7,7 +7,7 @@ from typing import cast
 
 from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
 from brainrouter.http1.limits import WRITE_AT_ONCE
-from brainrouter.http1.message import Headers
+from brainrouter.http1.message import Headers, OnData
 from brainrouter.http1.response_reader import ResponseReader
 
 BUFFER_BYTES_MAX = 256 * 1024  # body bytes held for a slow reader before the upstream is paused
@@ -31,7 +31,7 @@ class Link(asyncio.Protocol):
         self.key = key
         self.reader = ResponseReader()
         self.error: Exception | None = None
-        self.on_data: Callable[[bytes], None] | None = None
+        self.on_data: OnData | None = None
         self.untouched = True  # no byte of this answer has come
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -145,7 +145,7 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            self._give(on_data, chunk)
+            self._give(on_data, chunk, data)
             return
         self.untouched = False
         waits_for_head = reader.headers is None
@@ -191,11 +191,11 @@ class Link(asyncio.Protocol):
             return
         data = self.take()
         if data:
-            self._give(on_data, data)
+            self._give(on_data, data, b"")
 
-    def _give(self, on_data: Callable[[bytes], None], data: bytes) -> None:
+    def _give(self, on_data: OnData, data: bytes, framed: bytes) -> None:
         try:
-            on_data(data)
+            on_data(data, framed)
         except Exception as error:
             self._fail(error)
 

@@ -93,8 +93,11 @@ class Sink(Protocol):
         """True while the client reads slower than we write."""
         ...
 
-    def write(self, data: bytes) -> None:
-        """Send `data` as one chunk, now, without waiting. Raises ClientGone when nobody is there."""
+    def write(self, data: bytes, framed: bytes = b"") -> None:
+        """Send `data` as one chunk, now, without waiting. Raises ClientGone when nobody is there.
+
+        `framed` is the same with a chunk's framing around it, for who has it so.
+        """
         ...
 
     async def drain(self) -> None:
@@ -117,6 +120,8 @@ class StreamReply(msgspec.Struct):
 
 
 Body = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another
+# Called with each piece of a body, and with the same as it came where it came as exactly one HTTP chunk, else b"".
+OnData = Callable[[bytes, bytes], None]
 Handler = Callable[[Request], Awaitable[Reply | StreamReply]]
 HeaderLines = Sequence[tuple[bytes, bytes]]
 SharedLines = tuple[

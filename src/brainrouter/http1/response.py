@@ -1,11 +1,10 @@
 """The answer of an upstream, read one of three ways."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from brainrouter.http1.errors import Broken, TooLarge
 from brainrouter.http1.link import Link
-from brainrouter.http1.message import Headers, Sink
+from brainrouter.http1.message import Headers, OnData, Sink
 
 
 class Pool(Protocol):
@@ -55,7 +54,7 @@ class Response:
             raise _too_large(limit)
         body = bytearray()
 
-        def keep(data: bytes) -> None:
+        def keep(data: bytes, _framed: bytes) -> None:
             if len(body) + len(data) > limit:
                 raise _too_large(limit)
             body.extend(data)
@@ -63,7 +62,7 @@ class Response:
         await self.pipe(keep, None, idle_s)
         return bytes(body)
 
-    async def pipe(self, on_data: Callable[[bytes], None], sink: Sink | None, idle_s: float) -> None:
+    async def pipe(self, on_data: OnData, sink: Sink | None, idle_s: float) -> None:
         """Push the body into `on_data` as it arrives, with no task switch between; returns at its end.
 
         One call of `on_data` holds all that one read of the socket brought. While `sink` is paused the upstream is not
@@ -73,7 +72,7 @@ class Response:
         link = self._open()
         data = link.take()
         if data:
-            on_data(data)
+            on_data(data, b"")
         if link.reader.complete:
             return
         if link.error is not None:

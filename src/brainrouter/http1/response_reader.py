@@ -84,9 +84,9 @@ class ResponseReader:
         """
         if not self._between:
             return b""
-        line, _, rest = data.partition(b"\r\n")
-        size = _sizes[line]
-        return rest[:-2] if size and len(rest) == size + 2 and rest[-2:] == b"\r\n" else b""
+        at = data.find(b"\r\n")
+        size = _sizes[data[:at]]
+        return data[at + 2 : -2] if size and len(data) == at + size + 4 and data[-2:] == b"\r\n" else b""
 
     def eof(self) -> None:
         """The connection has ended: that may be the end of the body."""
@@ -118,7 +118,7 @@ class ResponseReader:
         framed = bodiless or b"content-length" in first or b"transfer-encoding" in first
         connection = first.get(b"connection", b"").lower()
         self.reusable = framed and (
-            b"close" not in connection if version == "1.1" else connection == b"keep-alive"
+            connection.find(b"close") < 0 if version == "1.1" else connection == b"keep-alive"
         )
         self.until_eof = not framed
         self.status = status

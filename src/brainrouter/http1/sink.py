@@ -44,8 +44,9 @@ class StreamSink:
         """True while the client reads slower than we write."""
         return self._paused
 
-    def write(self, data: bytes) -> None:
-        """Send `data` as one chunk. Raises ClientGone when the client left or the stream has ended."""
+    def write(self, data: bytes, framed: bytes = b"") -> None:
+        """Send `data` as one chunk: in the framing of `framed` where that can be. Raises ClientGone when the client
+        left or the stream has ended."""
         if not self._open:
             raise ClientGone
         size = len(data)
@@ -53,6 +54,9 @@ class StreamSink:
             return
         self.written += size
         head = self._head
+        if framed and not head and self._chunked:
+            self._transport.write(framed)
+            return
         if not self._chunked:
             self._transport.write(head + data if head else data)
         elif size < JOIN_BELOW:

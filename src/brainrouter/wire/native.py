@@ -38,7 +38,7 @@ def native_body(ask: Ask, model: str) -> Body:
 
     What a local model thought earlier in the conversation is taken out: a provider refuses reasoning it did not sign.
     """
-    if ask.dialect != "chat" and _SEAL in ask.raw:
+    if ask.dialect != "chat" and ask.raw.find(_SEAL) >= 0:
         name = "input" if ask.dialect == "responses" else "messages"
         return with_fields(
             ask.body, **{name: _without_ours(ask.body[name], ask.dialect == "messages")}, model=model

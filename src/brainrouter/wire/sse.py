@@ -8,6 +8,8 @@ from typing import NamedTuple
 LINE_MAX_BYTES = 1 << 20
 EVENT_MAX_BYTES = 4 << 20
 
+# As numbers: for a bytes that is looked for in another, Python first makes an exception, and throws it away.
+LF, CR = 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
 _EOL = rb"(?:\r\n|\n|\r(?!\n))"
 _BLANK_LINE = re.compile(_EOL + _EOL)
@@ -102,7 +104,7 @@ class EventSplitter:
 
 def _cut_plainly(data: bytes) -> list[bytes]:
     """Whole events with line feeds only and one blank line between; nothing when `data` is anything else."""
-    if b"\r" in data or b"\n\n\n" in data or data[0] == 0x0A:
+    if CR in data or data.find(b"\n\n\n") >= 0 or data[0] == LF:
         return []
     return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
 
@@ -141,8 +143,8 @@ def plain_data(raw: bytes) -> bytes | None:
     """The data of a raw event in one of the two usual forms; None when `parse_event` must tell."""
     if raw[:6] == b"data: ":
         data = raw[6:-2]
-        return data if raw[-2:] == b"\n\n" and b"\n" not in data and b"\r" not in data else None
-    if raw[-2:] != b"\n\n" or b"\r" in raw:
+        return data if raw[-2:] == b"\n\n" and LF not in data and CR not in data else None
+    if raw[-2:] != b"\n\n" or CR in raw:
         return None
     if raw[:7] == b"event: ":
         _, mark, data = raw[:-2].partition(b"\ndata: ")
@@ -170,6 +172,6 @@ def parse_event(raw: bytes) -> Event:
 def frame(data: bytes, event: str | None = None) -> bytes:
     """One event as bytes. Data of several lines becomes several `data:` lines."""
     head = b"event: " + event.encode() + b"\n" if event else b""
-    if b"\n" not in data and b"\r" not in data:
+    if LF not in data and CR not in data:
         return head + b"data: " + data + b"\n\n"
     return head + b"".join(b"data: " + line + b"\n" for line in _ANY_EOL.split(data)) + b"\n"

@@ -94,9 +94,9 @@ class StreamWatch:
 
         False says only that `feed` must tell.
         """
-        if not self._steady or self._split.waiting:
+        if not self._steady or self._split.waiting or len(data) > LINE_MAX_BYTES:
             return False
-        plain = _alone(data)
+        plain = plain_data(data)
         if plain is None:
             return False
         self._steady = only_goes_on(plain)
@@ -106,8 +106,10 @@ class StreamWatch:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
         if self.failure is not None:
             return b""
-        if not self._split.waiting and (plain := _alone(data)) is not None:
-            return self._note(data, plain)
+        if not self._split.waiting and len(data) <= LINE_MAX_BYTES:
+            plain = plain_data(data)
+            if plain is not None:
+                return self._note(data, plain)
         try:
             events = self._split.feed(data)
         except SseOverflow as over:
@@ -217,11 +219,6 @@ class StreamWatch:
 
     def _fail(self, kind: str, message: str) -> None:
         self.failure = self.failure or StreamFailure(kind, message)
-
-
-def _alone(data: bytes) -> bytes | None:
-    """The data of the event that a chunk is, where it is exactly one of a usual form."""
-    return plain_data(data) if len(data) <= LINE_MAX_BYTES else None
 
 
 def _may_be_whole(rest: bytes) -> bool:
