@@ -13,6 +13,7 @@ from brainrouter.http1.server import Limits
 from tests.http1.rig import Wire, client, run, served, until, upstream, wire
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+GET_OLD = b"GET / HTTP/1.0\r\n\r\n"
 MIB = 1 << 20
 loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 
@@ -183,5 +184,51 @@ def test_out_of_descriptors_the_server_neither_dies_nor_spins_and_recovers():
             async with wire(here) as other:
                 other.send(GET)
                 assert (await other.reply())[0] == 200
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (GET, [b"5\r\nfirst\r\n", b"0006\r\nsecond\r\n", b"5\r\nthird\r\n", b"0\r\n\r\n"]),
+        (GET_OLD, [b"first", b"second", b"third"]),
+    ],
+)
+def test_a_chunk_that_comes_alone_leaves_in_its_own_framing_where_the_client_takes_chunks(
+    asked: bytes, told: list[bytes]
+):
+    heard = [asyncio.Event() for _ in range(3)]
+
+    async def spoken(one: Wire) -> None:
+        one.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0005\r\nfirst\r\n")
+        await heard[0].wait()
+        one.send(b"0006\r\nsecond\r\n")  # alone: exactly one chunk
+        await heard[1].wait()
+        one.send(b"3\r\nthi\r\n2\r\nrd\r\n")  # two in one read are one piece
+        await heard[2].wait()
+        one.send(b"0\r\n\r\n")
+
+    async def main() -> None:
+        async with upstream(spoken) as far, client() as near:
+
+            async def through(request: Request) -> StreamReply:
+                response = await near.request(far.origin, "GET", "/", [], first_byte_s=5)
+
+                async def produce(sink: Sink) -> None:
+                    try:
+                        await response.pipe(sink.write, sink, idle_s=5)
+                    finally:
+                        response.close()
+
+                return StreamReply(response.status, produce)
+
+            async with served(through) as here, wire(here) as one:
+                one.send(asked)
+                await one.until(b"\r\n\r\n")
+                for event, piece in zip([*heard, None], told, strict=False):
+                    assert await one.reader.readexactly(len(piece)) == piece
+                    if event is not None:
+                        event.set()
 
     run(main())

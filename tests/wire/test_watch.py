@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,20 @@ STRANGE = [
     b'data: {"choices":[{"finish_reason":"error","delta":{}}]}\n\n', b'data:{"choices":[{}]}\n\n', b'{"error":"x"}\n',
     b'event: error\ndata: {"choices":[{}]}\n\n', b'data: {"choices":[{"finish_reason":""}]}\r\n\r\n', DONE, *BROKEN,
 ]  # fmt: skip
+DELTA_FIELDS = ["role", "content", "tool_calls", "reasoning_content", "refusal"]
+VALUES = [
+    "a",
+    "",
+    None,
+    {},
+    [],
+    [{}],
+    7,
+    "manifest",
+    "chatcmpl-manifest-1",
+    "\N{PEACOCK} Manifest M101",
+    {"message": "x"},
+]
 chunks = st.one_of(
     st.sampled_from([*CHAT, *STRANGE]),
     st.builds(
@@ -68,13 +84,41 @@ chunks = st.one_of(
 @given(st.lists(chunks, max_size=8))
 def test_a_chunk_that_only_goes_on_is_told_from_one_that_says_more(pieces: list[bytes]) -> None:
     """What is looked at briefly, once there was text, comes to what a close look at each event comes to."""
-    begun = [ROLE, chunk({"content": "a"})]
-    watch, passed = run("chat", [*begun, *pieces])
-    close = StreamWatch("chat", local=False)
+    stream = [ROLE, chunk({"content": "a"}), *pieces]
+    close, passed = run("chat", stream)
+    brief = StreamWatch("chat", local=False)
+    looked_at = b"".join([piece if brief.goes_on(piece) else brief.feed(piece) for piece in stream])
+    assert (looked_at + brief.end(), summary(brief)) == (passed, summary(close))
+
+
+def test_a_piece_of_text_only_goes_on_and_what_says_more_does_not() -> None:
+    watch = StreamWatch("chat", local=False)
+    told = []
+    for piece in (ROLE, text := chunk({"content": "a"}), text, text + text, text, chunk({}, "stop"), text):
+        told.append(watch.goes_on(piece))
+        watch.feed(piece)
+    assert told == [False, False, True, False, True, False, False]
+
+
+@given(
+    delta=st.dictionaries(st.sampled_from(DELTA_FIELDS), st.sampled_from(VALUES), max_size=3),
+    finish=st.sampled_from([None, None, "stop", "", 1]),
+    more=st.dictionaries(
+        st.sampled_from(["id", "model", "error", "usage", "timings", "message"]),
+        st.sampled_from(VALUES),
+        max_size=3,
+    ),
+    local=st.booleans(),
+)
+def test_an_answer_that_begins_in_the_usual_way_is_noted_as_a_closer_look_would(
+    delta: dict[str, Any], finish: Any, more: dict[str, Any], local: bool
+) -> None:
+    stream = [chunk(delta, finish, **more), chunk({"content": "b"}), chunk({}, "stop"), DONE]
+    brief, passed = run("chat", stream, local=local)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "only_goes_on", lambda raw: False)
-        looked_at = b"".join([close.feed(piece) for piece in [*begun, *pieces]])
-    assert (passed, summary(watch)) == (looked_at + close.end(), summary(close))
+        patch.setattr(watching, "begins_with_text", lambda data, seen: False)
+        close, looked_at = run("chat", stream, local=local)
+    assert (passed, summary(brief)) == (looked_at, summary(close))
 
 
 @pytest.mark.parametrize("dialect", STREAMS)

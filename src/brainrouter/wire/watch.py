@@ -94,7 +94,7 @@ class StreamWatch:
 
         False says only that `feed` must tell.
         """
-        if not self._steady or self._split.waiting or len(data) > LINE_MAX_BYTES:
+        if not self._steady or self.failure is not None or self._split.waiting or len(data) > LINE_MAX_BYTES:
             return False
         plain = plain_data(data)
         if plain is None:
