@@ -15,7 +15,7 @@ import h11
 import uvloop
 
 from brainrouter.http1.client import Client, Origin
-from brainrouter.http1.message import Handler, Reply, Request
+from brainrouter.http1.message import Handler, Reply, Request, Sink, StreamReply
 from brainrouter.http1.server import Limits, Server
 
 HANG_S = 10.0  # nothing here takes that long; a test that does hangs
@@ -225,3 +225,20 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that no event tells of; the test's own deadline ends it."""
     while not condition():
         await asyncio.sleep(0.002)
+
+
+def piped(near: Client, far: Upstream, idle_s: float = 5) -> Handler:
+    """A handler that passes on what the upstream answers, as it comes."""
+
+    async def through(request: Request) -> StreamReply:
+        response = await near.request(far.origin, "GET", "/", [], first_byte_s=5)
+
+        async def produce(sink: Sink) -> None:
+            try:
+                await response.pipe(sink.write, sink, idle_s=idle_s)
+            finally:
+                response.close()
+
+        return StreamReply(response.status, produce)
+
+    return through

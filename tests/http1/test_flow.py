@@ -10,7 +10,7 @@ import pytest
 
 from brainrouter.http1.message import Reply, Request, Sink, StreamReply
 from brainrouter.http1.server import Limits
-from tests.http1.rig import Wire, client, run, served, until, upstream, wire
+from tests.http1.rig import Wire, client, piped, run, served, until, upstream, wire
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 GET_OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -99,19 +99,8 @@ def test_a_paused_client_pauses_the_upstream_through_the_pipe(loop: str):
 
     async def main() -> None:
         async with upstream(endless) as far, client() as near:
-
-            async def through(request: Request) -> StreamReply:
-                response = await near.request(far.origin, "GET", "/", [], first_byte_s=5)
-
-                async def produce(sink: Sink) -> None:
-                    try:
-                        await response.pipe(sink.write, sink, idle_s=0.2)
-                    finally:
-                        response.close()
-
-                return StreamReply(response.status, produce)
-
-            async with served(through, Limits(write_stall_s=30)) as here, wire(here) as one:
+            limits = Limits(write_stall_s=30)
+            async with served(piped(near, far, idle_s=0.2), limits) as here, wire(here) as one:
                 stop_reading(one)
                 one.send(GET)
                 seen = -1
@@ -210,25 +199,17 @@ def test_a_chunk_that_comes_alone_leaves_in_its_own_framing_where_the_client_tak
         one.send(b"0\r\n\r\n")
 
     async def main() -> None:
-        async with upstream(spoken) as far, client() as near:
-
-            async def through(request: Request) -> StreamReply:
-                response = await near.request(far.origin, "GET", "/", [], first_byte_s=5)
-
-                async def produce(sink: Sink) -> None:
-                    try:
-                        await response.pipe(sink.write, sink, idle_s=5)
-                    finally:
-                        response.close()
-
-                return StreamReply(response.status, produce)
-
-            async with served(through) as here, wire(here) as one:
-                one.send(asked)
-                await one.until(b"\r\n\r\n")
-                for event, piece in zip([*heard, None], told, strict=False):
-                    assert await one.reader.readexactly(len(piece)) == piece
-                    if event is not None:
-                        event.set()
+        async with (
+            upstream(spoken) as far,
+            client() as near,
+            served(piped(near, far)) as here,
+            wire(here) as one,
+        ):
+            one.send(asked)
+            await one.until(b"\r\n\r\n")
+            for event, piece in zip([*heard, None], told, strict=False):
+                assert await one.reader.readexactly(len(piece)) == piece
+                if event is not None:
+                    event.set()
 
     run(main())

@@ -8,8 +8,7 @@ import pytest
 
 from brainrouter.http1.client import Client, Origin
 from brainrouter.http1.errors import Broken, UpstreamError
-from brainrouter.http1.message import Reply, Request, Sink, StreamReply
-from tests.http1.rig import Upstream, Wire, client, hear, run, served, until, upstream, wire
+from tests.http1.rig import Upstream, Wire, client, hear, piped, run, served, until, upstream, wire
 
 loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -242,25 +241,17 @@ def test_through_a_proxy_the_upstream_is_cut_when_the_client_leaves(loop: str, l
         gone.set()
 
     async def main() -> None:
-        async with upstream(endless) as far, client() as near:
-
-            async def through(request: Request) -> Reply | StreamReply:
-                response = await near.request(far.origin, "GET", "/", [], first_byte_s=5)
-
-                async def produce(sink: Sink) -> None:
-                    try:
-                        await response.pipe(sink.write, sink, idle_s=5)
-                    finally:
-                        response.close()
-
-                return StreamReply(response.status, produce)
-
-            async with served(through) as here, wire(here) as one:
-                one.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                await one.until(b"abc\r\n")
-                leave(one)  # type: ignore[operator]
-                async with asyncio.timeout(0.5):
-                    await gone.wait()
-                    await until(lambda: near.connections == 0 and here.server.in_flight == 0)
+        async with (
+            upstream(endless) as far,
+            client() as near,
+            served(piped(near, far)) as here,
+            wire(here) as one,
+        ):
+            one.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await one.until(b"abc\r\n")
+            leave(one)  # type: ignore[operator]
+            async with asyncio.timeout(0.5):
+                await gone.wait()
+                await until(lambda: near.connections == 0 and here.server.in_flight == 0)
 
     run(main(), loop)
