@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import stat
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,9 @@ class ConfigError(Exception):
 def is_there(file: Path) -> bool:
     """Whether there is such a file; a place that cannot be looked at is an error, not a no."""
     try:
-        return file.is_file()
+        return stat.S_ISREG(file.stat().st_mode)  # is_file() of Python 3.14 says no where it cannot look
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:  # a folder that we may not enter, for one
         raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import socket
 from typing import Any
 
@@ -45,15 +46,19 @@ def assert_openai_error(found: Answer, status: int) -> dict[str, Any]:
         (b'\xef\xbb\xbf{"messages":[]}', "byte order mark"),
         ('{"messages":[]}'.encode("utf-16"), "byte order mark"),
         (b"\x00" * 64, "not valid JSON"),
-        (b'{"a":' * 30_000, "nested too deeply"),
-        (b'{"messages":' + b"[" * 90_000, "nested too deeply"),
-        (b'{"messages":[{"role":"user","content":' + b"[" * 5000 + b"]" * 5000 + b"}]}", "nested too deeply"),
+        # Python 3.14 follows deeper than this daemon reads, and so comes to what is wrong at the end of it.
+        (b'{"a":' * 30_000, "nested too deeply|not valid JSON"),
+        (b'{"messages":' + b"[" * 90_000, "nested too deeply|not valid JSON"),
+        (
+            b'{"messages":[{"role":"user","content":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
+            "nested too deeply|expected object",
+        ),
     ],
 )
 @pytest.mark.parametrize("unix", [False, True])
 def test_a_body_that_is_no_json_object_is_refused(daemon: Daemon, raw: bytes, words: str, unix: bool) -> None:
     error = assert_openai_error(daemon.send("POST", PATH, raw, unix=unix), 400)
-    assert words in error["message"]
+    assert re.search(words, error["message"])
 
 
 @pytest.mark.parametrize("model", ["cloud", "local"])

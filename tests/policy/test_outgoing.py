@@ -13,6 +13,7 @@ from brainrouter.policy.failure import Failure
 from brainrouter.policy.outgoing import Outgoing, to_cloud, to_local
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.chat import parse_chat
+from tests.depth import DEEP
 
 CLOUD, LOCAL = Attempt("cloud", "auto"), Attempt("local", "qwen")
 
@@ -167,7 +168,7 @@ def test_a_light_system_prompt_is_left_alone_even_when_the_user_has_one() -> Non
 def test_messages_nested_to_the_limit_are_the_callers_fault_and_no_accident() -> None:
     ask = parse_chat(request(), {})
     ask.body["messages"] = type(ask.body["messages"])(
-        b'[{"role":"user","content":' + b"[" * 4000 + b"]" * 4000 + b"}]"
+        b'[{"role":"user","content":' + b"[" * DEEP + b"]" * DEEP + b"}]"
     )
     with pytest.raises(Failure, match="messages: nested too deeply") as caught:
         to_local(ask, LOCAL, None, None)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainrouter.wire.json_body import BadBody, parse_object, with_fields
+from tests.depth import DEEP
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -42,8 +43,8 @@ def test_arbitrary_bytes_give_fields_or_a_bad_body(raw: bytes) -> None:
         (b'{"\xff": 1}', "UTF-8"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
         ("{}".encode("utf-16"), "byte order mark"),
-        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deep"),
-        (b'{"a":' * 100_000, "deep"),
+        (b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}", "deep"),
+        (b'{"a":' * DEEP, "deep"),
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused_in_plain_words(raw: bytes, word: str) -> None:

@@ -184,15 +184,19 @@ def _lay_aside(path: Path) -> None:
 
 def _prepared(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None)
-    path.chmod(0o600)
-    database.execute("pragma journal_mode=wal")
-    database.execute("pragma synchronous=normal")
-    (version,) = database.execute("pragma user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise sqlite3.OperationalError(f"{path} was written by a newer brainrouter (schema {version})")
-    database.executescript(_SCHEMA)
-    database.execute(f"pragma user_version={SCHEMA_VERSION}")
-    _prune(database)
+    try:
+        path.chmod(0o600)
+        database.execute("pragma journal_mode=wal")
+        database.execute("pragma synchronous=normal")
+        (version,) = database.execute("pragma user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise sqlite3.OperationalError(f"{path} was written by a newer brainrouter (schema {version})")
+        database.executescript(_SCHEMA)
+        database.execute(f"pragma user_version={SCHEMA_VERSION}")
+        _prune(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
