@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -499,3 +500,16 @@ def test_a_chunk_is_taken_whole_only_between_two_chunks():
     reader.feed(b"1\r\nd\r\n\r\n")
     assert reader.parts == [b"abc", b"1\r\nd\r\n"]
     assert reader.one_chunk(b"1\r\nd\r\n") == b"d"
+
+
+def test_what_is_no_chunk_is_not_remembered():
+    reader = ResponseReader()
+    reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n")
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            assert reader.one_chunk(b"%d" % number + b"x" * 100_000) == b""
+            assert reader.one_chunk(b"%d" % number + b"y" * 100_000 + b"\r\nd\r\n") == b""
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()

@@ -15,11 +15,12 @@ _NO_BODY = frozenset({204, 304})
 
 
 class _Sizes(dict[bytes, int]):
-    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Remembered."""
+    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Sizes are
+    remembered, and nothing else is: what is no size may be long."""
 
     def __missing__(self, line: bytes) -> int:
         size = 0 if not 0 < len(line) < 8 or line.translate(None, _HEX) else int(line, 16)
-        if len(self) < _SIZES_MAX:
+        if size and len(self) < _SIZES_MAX:
             self[line] = size
         return size
 
