@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,8 @@ class Rig:
         self.daemon = daemon
         heartbeat = {"heartbeat_ms": more["heartbeat_ms"]} if "heartbeat_ms" in more else {}
         self.home = Path(tempfile.mkdtemp(prefix="br-"))
+        # Not the stack's alone: some rigs are never entered.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
         self.work = self.home / "work"
         self.work.mkdir()
         self.data = self.home / "data"
@@ -63,7 +66,7 @@ class Rig:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.callback(shutil.rmtree, self.home, ignore_errors=True)
+            stack.callback(self._remove)
             if self.discord is not None:
                 stack.enter_context(self.discord)
                 stack.enter_context(pointed_at(self.discord.port))
