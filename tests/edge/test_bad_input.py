@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ import pytest
 from tests.daemon import Answer, Daemon, chat_body
 
 PATH = "/v1/chat/completions"
+# Python 3.14 follows deeper than this daemon reads, and so comes to what is wrong at the end of it.
+FOLLOWS_DEEP = sys.version_info >= (3, 14)
 
 
 def assert_openai_error(found: Answer, status: int) -> dict[str, Any]:
@@ -46,19 +48,18 @@ def assert_openai_error(found: Answer, status: int) -> dict[str, Any]:
         (b'\xef\xbb\xbf{"messages":[]}', "byte order mark"),
         ('{"messages":[]}'.encode("utf-16"), "byte order mark"),
         (b"\x00" * 64, "not valid JSON"),
-        # Python 3.14 follows deeper than this daemon reads, and so comes to what is wrong at the end of it.
-        (b'{"a":' * 30_000, "nested too deeply|not valid JSON"),
-        (b'{"messages":' + b"[" * 90_000, "nested too deeply|not valid JSON"),
+        (b'{"a":' * 30_000, "not valid JSON" if FOLLOWS_DEEP else "nested too deeply"),
+        (b'{"messages":' + b"[" * 90_000, "not valid JSON" if FOLLOWS_DEEP else "nested too deeply"),
         (
             b'{"messages":[{"role":"user","content":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
-            "nested too deeply|expected object",
+            "expected object" if FOLLOWS_DEEP else "nested too deeply",
         ),
     ],
 )
 @pytest.mark.parametrize("unix", [False, True])
 def test_a_body_that_is_no_json_object_is_refused(daemon: Daemon, raw: bytes, words: str, unix: bool) -> None:
     error = assert_openai_error(daemon.send("POST", PATH, raw, unix=unix), 400)
-    assert re.search(words, error["message"])
+    assert words in error["message"]
 
 
 @pytest.mark.parametrize("model", ["cloud", "local"])

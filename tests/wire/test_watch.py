@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainrouter.wire import watch as watching
+from brainrouter.wire.progress import only_goes_on
 from brainrouter.wire.watch import StreamWatch
 from tests.wire.streams import (
     CHAT,
@@ -85,19 +86,24 @@ chunks = st.one_of(
 def test_a_chunk_that_only_goes_on_is_told_from_one_that_says_more(pieces: list[bytes]) -> None:
     """What is looked at briefly, once there was text, comes to what a close look at each event comes to."""
     stream = [ROLE, chunk({"content": "a"}), *pieces]
-    close, passed = run("chat", stream)
-    brief = StreamWatch("chat", local=False)
-    looked_at = b"".join([piece if brief.goes_on(piece) else brief.feed(piece) for piece in stream])
-    assert (looked_at + brief.end(), summary(brief)) == (passed, summary(close))
+    brief, passed = run("chat", stream)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "only_goes_on", lambda data: False)
+        close, looked_at = run("chat", stream)
+    assert (passed, summary(brief)) == (looked_at, summary(close))
 
 
-def test_a_piece_of_text_only_goes_on_and_what_says_more_does_not() -> None:
-    watch = StreamWatch("chat", local=False)
-    told = []
+def test_only_a_piece_of_text_after_another_is_looked_at_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(
+        watching, "only_goes_on", lambda data: looked.append(only_goes_on(data)) or looked[-1]
+    )
+    watch, told = StreamWatch("chat", local=False), list[list[bool]]()
     for piece in (ROLE, text := chunk({"content": "a"}), text, text + text, text, chunk({}, "stop"), text):
-        told.append(watch.goes_on(piece))
         watch.feed(piece)
-    assert told == [False, False, True, False, True, False, False]
+        told.append(looked.copy())
+        looked.clear()
+    assert told == [[], [], [True], [], [True], [False], []]
 
 
 @given(

@@ -53,24 +53,19 @@ class Piece:
     def take(self, data: bytes, framed: bytes) -> None:
         """The next piece of the body; `framed` as for OnData. Raises Ended, IdleTimeout, BadAnswer, BadEncoding."""
         watch = self._watch
-        if self._decode is None and watch.goes_on(data):  # almost every piece of a chat answer
-            self._count.pieces += 1
-            self._silent_since = 0.0
-            if self._inward is None:
-                self._sink.write(data, framed)
-            else:
-                self.send(data)
-            return
         out = watch.feed(data if self._decode is None else self._decode(data))
         if out:
             self._count.pieces += 1
-            self.send(out)
+            if self._inward is None:
+                self._sink.write(out, framed if out is data else b"")
+            else:
+                self.send(out)
         if watch.failure is not None:
             raise Ended
         if self._seen.complete and not self._lingers:
             self.linger()
         # Silence is the transport's to notice; heartbeats without an answer are noticed here.
-        if out and not out.startswith(_HEARTBEATS):
+        if out[:5] == b"data:" or (out and not out.startswith(_HEARTBEATS)):
             self._silent_since = 0.0
         elif not self._silent_since:
             self._silent_since = self._now()

@@ -10,17 +10,17 @@ from brainrouter.http1.names import names
 
 HEAD_BYTES_MAX = 64 * 1024
 _SIZES_MAX = 1024
+_LINE_MAX = 9  # of a size line that is looked at: seven digits and its end
 _HEX = b"0123456789abcdefABCDEF"
 _NO_BODY = frozenset({204, 304})
 
 
 class _Sizes(dict[bytes, int]):
-    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Sizes are
-    remembered, and nothing else is: what is no size may be long."""
+    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Remembered."""
 
     def __missing__(self, line: bytes) -> int:
-        size = 0 if not 0 < len(line) < 8 or line.translate(None, _HEX) else int(line, 16)
-        if size and len(self) < _SIZES_MAX:
+        size = 0 if line.translate(None, _HEX) else int(line, 16)
+        if len(self) < _SIZES_MAX:
             self[line] = size
         return size
 
@@ -85,8 +85,8 @@ class ResponseReader:
         """
         if not self._between:
             return b""
-        at = data.find(b"\r\n")
-        size = _sizes[data[:at]]
+        at = data.find(b"\r\n", 0, _LINE_MAX)
+        size = _sizes[data[:at]] if at > 0 else 0
         return data[at + 2 : -2] if size and len(data) == at + size + 4 and data[-2:] == b"\r\n" else b""
 
     def eof(self) -> None:

@@ -89,19 +89,6 @@ class StreamWatch:
         """llama.cpp's own figures, if it told."""
         return self.seen.timings
 
-    def goes_on(self, data: bytes) -> bool:
-        """Whether this chunk is one event that only goes on with the text of a chat answer: to be passed on as it is.
-
-        False says only that `feed` must tell.
-        """
-        if not self._steady or self.failure is not None or self._split.waiting or len(data) > LINE_MAX_BYTES:
-            return False
-        plain = plain_data(data)
-        if plain is None:
-            return False
-        self._steady = only_goes_on(plain)
-        return self._steady
-
     def feed(self, data: bytes) -> bytes:
         """The bytes to pass on for this chunk: whole events only, the same object when nothing changed."""
         if self.failure is not None:
@@ -109,6 +96,10 @@ class StreamWatch:
         if not self._split.waiting and len(data) <= LINE_MAX_BYTES:
             plain = plain_data(data)
             if plain is not None:
+                if self._steady:
+                    if only_goes_on(plain):
+                        return data
+                    self._steady = False
                 return self._note(data, plain)
         try:
             events = self._split.feed(data)
