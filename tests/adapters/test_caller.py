@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from brainrouter.adapters.inet_diag import Owner, owner
+from brainrouter.adapters.inet_diag import InetDiag, Owner
 from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 
 Ends = tuple[str, int, str, int]
+
+
+@pytest.fixture
+def diag() -> Iterator[InetDiag]:
+    with contextlib.closing(InetDiag()) as asked:
+        yield asked
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -25,19 +32,19 @@ def connection(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, 
 
 
 def test_the_kernel_names_the_user_and_the_socket_of_the_other_end(
-    connection: tuple[socket.socket, Ends],
+    connection: tuple[socket.socket, Ends], diag: InetDiag
 ) -> None:
     client, ends = connection
-    found = owner(*ends)
+    found = diag.owner(*ends)
     assert found is not None
     assert (found.uid, found.inode) == (os.getuid(), os.fstat(client.fileno()).st_ino)
 
 
 def test_a_caller_of_this_user_is_admitted_and_found_with_its_folder(
-    connection: tuple[socket.socket, Ends],
+    connection: tuple[socket.socket, Ends], diag: InetDiag
 ) -> None:
     _, ends = connection
-    found = owner(*ends)
+    found = diag.owner(*ends)
     assert found is not None
     assert is_ours(found)
     peers = TcpPeers()
@@ -50,10 +57,32 @@ def test_a_caller_of_another_user_is_not_admitted() -> None:
     assert is_ours(None)
 
 
-def test_a_connection_that_does_not_exist_has_no_owner_and_no_process() -> None:
-    assert owner("127.0.0.1", 1, "127.0.0.1", 2) is None
-    assert owner("not an address", 1, "127.0.0.1", 2) is None
+def test_a_connection_that_does_not_exist_has_no_owner_and_no_process(
+    connection: tuple[socket.socket, Ends], diag: InetDiag
+) -> None:
+    client, ends = connection
+    assert diag.owner("127.0.0.1", 1, "127.0.0.1", 2) is None
+    assert diag.owner("not an address", 1, "127.0.0.1", 2) is None
+    found = diag.owner(*ends)  # the answers before are not taken for this one's
+    assert found is not None
+    assert found.inode == os.fstat(client.fileno()).st_ino
     assert TcpPeers().pid(Owner(uid=0, inode=1)) is None
+
+
+def test_of_many_connections_of_one_process_all_are_found_in_one_look(
+    connection: tuple[socket.socket, Ends], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look for each would be a look through all of them for each: 500 harness streams waited 0.7 s for it."""
+    _, (_, _, host, port) = connection
+    looked: list[str] = []
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: (looked.append(folder), listed(folder))[1])
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(socket.create_connection((host, port))) for _ in range(50)]
+        peers = TcpPeers()
+        found = [peers.pid(Owner(os.getuid(), os.fstat(one.fileno()).st_ino)) for one in many]
+    assert found == [os.getpid()] * 50
+    assert looked.count(f"/proc/{os.getpid()}/fd") == 1
 
 
 def test_the_pid_at_the_other_end_of_a_unix_socket_is_read_from_the_kernel() -> None:

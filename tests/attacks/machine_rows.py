@@ -25,7 +25,7 @@ from tests.sim.handle import ROOT
 NOBODY = 65534
 
 
-def _as_nobody(family: int, place: str | tuple[str, int], host: str) -> str:
+def _as_nobody(family: int, place: str | tuple[str, int], said: bytes) -> str:
     """What another user of the machine gets: the first line of an answer, or the name of an error."""
     ours, theirs = os.pipe()
     with warnings.catch_warnings():
@@ -39,7 +39,7 @@ def _as_nobody(family: int, place: str | tuple[str, int], host: str) -> str:
             with socket.socket(family) as connection:
                 connection.settimeout(5)
                 connection.connect(place)
-                connection.sendall(f"GET /health HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+                connection.sendall(said)
                 os.write(theirs, connection.recv(200).split(b"\r\n")[0])
         except OSError as error:
             os.write(theirs, type(error).__name__.encode())
@@ -74,10 +74,22 @@ def sockets(trial: Trial) -> None:
         tried = "tried, refused"
         daemon.home.chmod(0o711)  # so that only the socket's own mode is in the way
         daemon.run_dir.chmod(0o711)
-        said = _as_nobody(socket.AF_UNIX, str(daemon.socket_path), "localhost")
+        port = ("127.0.0.1", daemon.port)
+        asked = f"GET /health HTTP/1.1\r\nhost: 127.0.0.1:{daemon.port}\r\n\r\n".encode()
+        said = _as_nobody(socket.AF_UNIX, str(daemon.socket_path), asked)
         trial.hold(Promise.LEAK, said == "PermissionError", f"the socket: {said}")
-        said = _as_nobody(socket.AF_INET, ("127.0.0.1", daemon.port), f"127.0.0.1:{daemon.port}")
+        said = _as_nobody(socket.AF_INET, port, asked)
         trial.hold(Promise.LEAK, said == "HTTP/1.1 403 Forbidden", f"the port: {said}")
+        # What the owner is known by is their connection, not the words that they said before.
+        asked = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{daemon.port}\r\n"
+            "content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+        ).encode()
+        with socket.create_connection(port, 5) as owner:
+            owner.sendall(asked)
+            assert owner.recv(200).startswith(b"HTTP/1.1 400")
+        said = _as_nobody(socket.AF_INET, port, asked)
+        trial.hold(Promise.LEAK, said == "HTTP/1.1 403 Forbidden", f"the port, in the owner's words: {said}")
         daemon.run_dir.chmod(0o700)
     _places_of_others(trial)
     trial.figure("another user", tried)

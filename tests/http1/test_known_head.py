@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brainrouter.http1.known_head import KEPT, KnownHeads
+from tests.http1.rig import run, served, wire
 from tests.http1.test_request_reader import Reading
 
 HEAD = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\nAccept: a\r\n\r\n"
@@ -29,6 +33,53 @@ def test_any_slicing_gives_the_same_requests(bodies: list[bytes], step: int):
     assert reading.feed(b"".join(map(post, bodies)), step) == 0
     assert [request.body for request in reading.requests] == bodies
     assert reading.held == sum(map(len, bodies))
+
+
+def test_another_connection_to_the_same_address_knows_the_head_too():
+    heads = KnownHeads()
+    one, other = Reading(heads=heads), Reading(heads=heads)
+    assert (one.feed(post(b"{}")), other.feed(post(b"[ ]"))) == (0, 0)
+    assert one.requests[0].headers is other.requests[0].headers
+    assert [request.body for request in (*one.requests, *other.requests)] == [b"{}", b"[ ]"]
+
+
+def test_heads_are_told_apart_on_one_connection():
+    reading = Reading()
+    heads = [HEAD.replace(b"Accept: a", b"Accept: %d" % number) for number in range(KEPT)]
+    for _ in range(2):
+        for head in heads:
+            assert reading.feed(head % 2 + b"{}") == 0
+    assert [request.headers.get("accept") for request in reading.requests] == [*map(str, range(KEPT))] * 2
+    assert len({id(request.headers) for request in reading.requests}) == KEPT
+
+
+def test_only_the_last_few_heads_are_kept():
+    heads = KnownHeads()
+    reading = Reading(heads=heads)
+    for number in range(KEPT + 1):
+        reading.feed(HEAD.replace(b"Accept: a", b"Accept: %d" % number) % 2 + b"{}")
+    assert heads.find(HEAD.replace(b"Accept: a", b"Accept: 0") % 2) is None
+    assert heads.find(HEAD.replace(b"Accept: a", b"Accept: 1") % 2) is not None
+
+
+def test_a_head_is_not_known_at_another_address(tmp_path: Path):
+    """What was found to hold of a request to one port need not hold of one to another, or to a Unix socket."""
+
+    async def main() -> None:
+        async with (
+            served(unix=tmp_path / "s") as here,
+            wire(here) as one,
+            wire(here) as two,
+            wire(here, over_unix=True) as other,
+        ):
+            for client in (one, two, other):
+                client.send(post(b"{}"))
+                await client.reply("POST")
+            first, second, third = (request.headers for request in here.requests)
+            assert first is second
+            assert first is not third
+
+    run(main())
 
 
 def test_another_head_is_parsed_anew():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainrouter.http1.errors import Refused
+from brainrouter.http1.known_head import KnownHeads
 from brainrouter.http1.limits import Limits
 from brainrouter.http1.message import Peer, Request
 from brainrouter.http1.request_reader import RequestReader
@@ -21,12 +22,12 @@ LIMITS = Limits(body_bytes=100_000)
 class Reading:
     """A reader and everything that it said."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, heads: KnownHeads | None = None) -> None:
         self.requests: list[Request] = []
         self.expected = 0
         self.held = 0
         peer = Peer("tcp", "", 0, None, ())
-        self.reader = RequestReader(limits, peer, self.deliver, self.expect, self.hold)
+        self.reader = RequestReader(limits, peer, self.deliver, self.expect, self.hold, heads or KnownHeads())
 
     def deliver(self, request: Request, keep: bool, old: bool) -> bool:
         self.requests.append(request)

@@ -20,7 +20,7 @@ _ENDS = struct.Struct("!HH16s16s")
 _REST_OF_ID = struct.Struct("=III")
 _OWNER = struct.Struct("=II")
 _OWNER_AT = _HEADER.size + 4 + 48 + 12
-_TIMEOUT_S = 1.0
+_TIMEOUT = struct.pack("@ll", 1, 0)  # a timeval: one second
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,47 @@ class Owner:
     inode: int
 
 
-def owner(host: str, port: int, local_host: str, local_port: int) -> Owner | None:
-    """The owner of the socket at `host:port` that is connected to our `local_host:local_port`; None when unknown."""
-    family = getattr(socket, "AF_NETLINK", None)
-    if family is None:
-        return None
-    question = _question(host, port, local_host, local_port)
-    if question is None:
-        return None
-    try:
-        with socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as kernel:
-            kernel.settimeout(_TIMEOUT_S)
-            kernel.send(_HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 1, 0) + question)
-            answer = kernel.recv(8192)
-    except OSError:
-        return None
-    if len(answer) < _OWNER_AT + _OWNER.size or _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
-        return None
-    return Owner(*_OWNER.unpack_from(answer, _OWNER_AT))
+class InetDiag:
+    """Asks on one socket that stays open: the kernel answers while it is being asked. Use from one thread."""
+
+    def __init__(self) -> None:
+        self._kernel: socket.socket | None = None
+
+    def owner(self, host: str, port: int, local_host: str, local_port: int) -> Owner | None:
+        """The owner of the socket at `host:port` that is connected to our `local_host:local_port`.
+
+        None when it is unknown, or the system does not say.
+        """
+        question = _question(host, port, local_host, local_port)
+        family = getattr(socket, "AF_NETLINK", None)
+        if family is None or question is None:
+            return None
+        try:
+            if self._kernel is None:
+                self._kernel = _opened(family)
+            self._kernel.send(
+                _HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST, 1, 0) + question
+            )
+            answer = self._kernel.recv(8192)
+        except OSError:
+            self.close()  # an answer that comes late must not be taken for another's
+            return None
+        if len(answer) < _OWNER_AT + _OWNER.size or _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
+            return None
+        return Owner(*_OWNER.unpack_from(answer, _OWNER_AT))
+
+    def close(self) -> None:
+        """Let the socket go. The next question opens another."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+
+def _opened(family: int) -> socket.socket:
+    kernel = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG)
+    # Python's own timeout would poll before each call.
+    kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
+    return kernel
 
 
 def _question(host: str, port: int, local_host: str, local_port: int) -> bytes | None:

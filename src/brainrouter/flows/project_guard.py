@@ -72,8 +72,7 @@ def folder_said(ask: Ask) -> str | None:
 
 
 async def _found(finding: asyncio.Future[str | None]) -> str | None:
-    try:
-        async with asyncio.timeout(FOLDER_S):
-            return await asyncio.shield(finding)
-    except Exception:  # what cannot be found out is not known
-        return None
+    await asyncio.wait((finding,), timeout=FOLDER_S)
+    if not finding.done() or finding.cancelled() or finding.exception():
+        return None  # what cannot be found out is not known
+    return finding.result()

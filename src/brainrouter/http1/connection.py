@@ -8,9 +8,10 @@ from brainrouter.http1.answer import Answer, House, Outcome
 from brainrouter.http1.deadline import Deadline
 from brainrouter.http1.errors import Refused
 from brainrouter.http1.framing import CLOSE, CONTINUE, whole_head
+from brainrouter.http1.known_head import KnownHeads
 from brainrouter.http1.leaving import PROBE_S, hung_up, reset_on_close
 from brainrouter.http1.limits import WRITE_AT_ONCE
-from brainrouter.http1.message import Peer, Request
+from brainrouter.http1.message import Address, Peer, Request
 from brainrouter.http1.peer import peer_of
 from brainrouter.http1.request_reader import RequestReader
 
@@ -20,6 +21,10 @@ QUEUED_MAX_FACTOR = 8  # one read may hold more requests than `pipelined`; so ma
 
 class Landlord(House, Protocol):
     """What a connection needs of its server."""
+
+    def heads_at(self, address: Address) -> KnownHeads:
+        """The request heads that came to one of the server's addresses lately."""
+        ...
 
     def joined(self, connection: "ServerConnection") -> bool:
         """A connection is open; False when there is no room for it."""
@@ -59,7 +64,8 @@ class ServerConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
         self._transport.set_write_buffer_limits(WRITE_AT_ONCE)
         self._peer = peer_of(transport)
-        self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold)
+        heads = house.heads_at(self._peer.local)
+        self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold, heads)
         self._deadline = Deadline(house.limits, house.loop.time())
         if not house.joined(self):
             self._refuse(Refused(503, "the server takes no more connections now"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from brainrouter.http1.message import Headers
 
 _LENGTH = b"\r\ncontent-length:"
 _DIGITS_MAX = 19
+KEPT = 8  # the harnesses that one person has open, and what some of them ask in between
 
 
 @dataclass(slots=True)
@@ -37,6 +39,27 @@ class KnownHead:
     def size(self, length: int) -> int:
         """How many bytes the head has that announces a body of `length`."""
         return len(self.before) + len(str(length)) + len(self.after)
+
+
+class KnownHeads:
+    """The last heads that came to one address, on whichever connection: a program's next one says the same again."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: deque[KnownHead] = deque(maxlen=KEPT)
+
+    def add(self, head: KnownHead) -> None:
+        """Know a head from now on."""
+        if all(known.before != head.before or known.after != head.after for known in self._heads):
+            self._heads.appendleft(head)
+
+    def find(self, data: bytes) -> KnownHead | None:
+        """The head that `data` begins with, if it is known."""
+        for head in self._heads:
+            if head.length(data) > 0:
+                return head
+        return None
 
 
 def around_length(block: bytes) -> tuple[bytes, bytes] | None:

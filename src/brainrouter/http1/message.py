@@ -5,12 +5,15 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+# What a socket is bound to, as `getsockname` says it; of a Unix socket a tuple of its path.
+Address = tuple[Any, ...]
+
 
 class Headers:
     """Header lines in the order they came. Names are lower-case bytes; values are stripped bytes.
 
-    Requests on one connection whose heads are the same to the byte, but for the length of a body that all of them
-    have, share one object. `marks` is for whoever finds something to hold of all these requests at once.
+    Requests to one address whose heads are the same to the byte, but for the length of a body that all of them have,
+    share one object. `marks` is for whoever finds something to hold of all these requests at once.
     """
 
     __slots__ = ("_by_name", "_items", "marks")
@@ -53,7 +56,7 @@ class Peer(msgspec.Struct):
     host: str
     port: int
     socket: Any
-    local: tuple[Any, ...]
+    local: Address
 
 
 class Request(msgspec.Struct):

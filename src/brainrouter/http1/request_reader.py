@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import httptools
 
 from brainrouter.http1.errors import Refused
-from brainrouter.http1.known_head import KnownHead, around_length
+from brainrouter.http1.known_head import KnownHead, KnownHeads, around_length
 from brainrouter.http1.limits import Limits
 from brainrouter.http1.message import Headers, Peer, Request
 from brainrouter.http1.names import names
@@ -29,12 +29,13 @@ class RequestReader:
 
     `feed` raises Refused at the first byte that breaks a rule; requests before it have been delivered, and the reader
     must not be fed again. `on_expect` is called when a client waits for 100 Continue; `on_hold(n)` for body bytes as
-    they come (the sum of a request's is len(body)). `deliver` and `on_hold` return False to refuse.
+    they come (the sum of a request's is len(body)). `deliver` and `on_hold` return False to refuse. `heads` are those
+    that came to the same address; what is read is added to them.
     """
 
     __slots__ = (
-        "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_hold", "_items", "_keep", "_known",
-        "_last", "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_path", "_peer", "_query",
+        "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_heads", "_hold", "_items", "_keep",
+        "_known", "_last", "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_path", "_peer", "_query",
         "_refused", "_size", "_start", "_target", "arrived", "in_body",
     )  # fmt: skip
 
@@ -45,6 +46,7 @@ class RequestReader:
         deliver: Deliver,
         on_expect: Callable[[], None],
         on_hold: Callable[[int], bool],
+        heads: KnownHeads,
     ) -> None:
         self._limits = limits
         self._peer = peer
@@ -55,6 +57,7 @@ class RequestReader:
         self._block = 0
         self._refused: Refused | None = None
         self._parser: Any = None
+        self._heads = heads
         self._known: KnownHead | None = None
         self._reset()
 
@@ -97,10 +100,15 @@ class RequestReader:
             return
         if self.in_body and self._body_left > 0:
             data = self._take_body(data)
-        known = self._known
-        if known is not None:
-            while data and not self.partial and (length := known.length(data)) > 0:
-                data = self._same_again(known, length, data)
+        while data and not self.partial:
+            known = self._known
+            length = -1 if known is None else known.length(data)
+            if known is None or length < 1:
+                known = self._known = self._heads.find(data)
+                if known is None:
+                    break
+                length = known.length(data)
+            data = self._same_again(known, length, data)
         if not data:
             return
         if not self.partial:
@@ -278,6 +286,7 @@ class RequestReader:
         halves = around_length(self._start)
         if halves is not None:
             self._known = KnownHead(*halves, self._method, self._path, self._query, self._headers)
+            self._heads.add(self._known)
 
     def _head_size(self) -> int:
         return len(self._target) + 14 + sum(len(name) + len(value) + 4 for name, value in self._items)

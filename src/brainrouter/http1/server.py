@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import Sequence
 
 from brainrouter.http1.connection import ServerConnection
 from brainrouter.http1.framing import ErrorBody, plain_error
+from brainrouter.http1.known_head import KnownHeads
 from brainrouter.http1.limits import Limits
-from brainrouter.http1.message import Handler
+from brainrouter.http1.message import Address, Handler
 
 __all__ = ["Limits", "Server"]
 
@@ -31,6 +33,7 @@ class Server:
         self.draining = False
         self.in_flight = 0
         self.held = 0
+        self._heads: defaultdict[Address, KnownHeads] = defaultdict(KnownHeads)
         self._connections: set[ServerConnection] = set()
         self._listeners: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -82,6 +85,10 @@ class Server:
         return True
 
     # What a connection calls.
+
+    def heads_at(self, address: Address) -> KnownHeads:
+        """The request heads that came to one of our addresses lately."""
+        return self._heads[address]
 
     def joined(self, connection: ServerConnection) -> bool:
         """A connection is open; False when there is no room for it."""

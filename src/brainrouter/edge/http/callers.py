@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from brainrouter.adapters.inet_diag import Owner, owner
+from brainrouter.adapters.inet_diag import InetDiag, Owner
 from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 from brainrouter.http1.message import Peer
 from brainrouter.live import InFlight
@@ -22,11 +22,12 @@ class Callers:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "callers")
         self._tcp = TcpPeers()
+        self._diag = InetDiag()
         # What will tell the folder of the process at the other end, or that it cannot be seen.
         self.folder: Callable[[Peer], asyncio.Future[str | None]] = Remembered(self._look_up, REMEMBERED)
         # Whether a TCP caller is this user (or root): the loopback port is open to everybody on the machine.
         self.admits: Callable[[Peer], bool] = Remembered(self._is_ours, REMEMBERED)
-        self._owner: Callable[[Peer], Owner | None] = Remembered(_owner_of, REMEMBERED)
+        self._owner: Callable[[Peer], Owner | None] = Remembered(self._owner_of, REMEMBERED)
 
     def note(self, peer: Peer, running: InFlight) -> None:
         """Fill in the folder now if it is known, else as soon as it is."""
@@ -39,6 +40,10 @@ class Callers:
     def close(self) -> None:
         """Look nobody up any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._diag.close()
+
+    def _owner_of(self, peer: Peer) -> Owner | None:
+        return self._diag.owner(peer.host, peer.port, *peer.local[:2])
 
     def _is_ours(self, peer: Peer) -> bool:
         return is_ours(self._owner(peer))
@@ -50,10 +55,6 @@ class Callers:
     def _cwd(self, peer: Peer, found: Owner | None) -> str | None:
         pid = unix_pid(peer.socket) if peer.kind == "unix" else found and self._tcp.pid(found)
         return cwd_of(pid) if pid else None
-
-
-def _owner_of(peer: Peer) -> Owner | None:
-    return owner(peer.host, peer.port, *peer.local[:2])
 
 
 async def folder_of(peer: Peer) -> str | None:

@@ -78,11 +78,10 @@ class App:
 
     def _handler(self, request: Request) -> Handler | Reply:
         """Who answers a request, or our refusal."""
-        if request.peer.kind == "tcp" and _SERVED not in request.headers.marks:
+        if request.peer.kind == "tcp":
             refused = self._refused(request)
             if refused is not None:
                 return problem(request.path, refused.status, refused.message, close=True)
-            request.headers.marks.add(_SERVED)
         handlers = self.routes.find(request.path)
         if not handlers:
             return problem(request.path, 404, f"there is nothing at {request.path[:200]}")
@@ -97,12 +96,18 @@ class App:
         return handler
 
     def _refused(self, request: Request) -> Refusal | None:
-        """Why a request over TCP is not served. Depends on its connection and its head alone."""
+        """Why a request over TCP is not served: asked of each caller, and of each head once."""
         if not self._admits(request.peer):
             return Refusal(403, "this brainrouter belongs to another user")
+        marks = request.headers.marks
+        if _SERVED in marks:
+            return None
         port = request.peer.local[1]
         refused = refusal(request.method, _one_word(request.headers), port, has_body=bool(request.body))
-        return None if refused is None or self._followed_link(request, refused) else refused
+        if refused is None or self._followed_link(request, refused):
+            marks.add(_SERVED)
+            return None
+        return refused
 
     def _followed_link(self, request: Request, refused: Refusal) -> bool:
         """A person followed a link on another site to one of our pages; that site cannot read what they get."""
