@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 from brainrouter.http1.errors import IdleTimeout
@@ -29,7 +29,7 @@ class Piece:
     """Takes each piece of a stream as it comes: looks at it, passes it on, keeps the stall clock."""
 
     __slots__ = (
-        "_allow_until", "_count", "_decode", "_inward", "_lingers", "_now", "_seen", "_silent_since", "_sink",
+        "_allow_for", "_count", "_decode", "_inward", "_lingers", "_seen", "_silent_since", "_sink",
         "_stall_s", "_watch",
     )  # fmt: skip
 
@@ -41,13 +41,12 @@ class Piece:
         count: Count,
         stall_s: float,
         inward: Telling | None,
-        allow_until: Callable[[float], None],
+        allow_for: Callable[[float], None],
     ) -> None:
         self._watch, self._decode, self._sink, self._count = watch, decode, sink, count
         self._seen = watch.seen
-        self._stall_s, self._inward, self._allow_until = stall_s, inward, allow_until
-        self._now = asyncio.get_running_loop().time
-        self._silent_since = self._now()  # 0.0 while what comes is more than heartbeats
+        self._stall_s, self._inward, self._allow_for = stall_s, inward, allow_for
+        self._silent_since = monotonic()  # 0.0 while what comes is more than heartbeats
         self._lingers = False
 
     def take(self, data: bytes, framed: bytes) -> None:
@@ -68,14 +67,14 @@ class Piece:
         if out[:5] == b"data:" or (out and not out.startswith(_HEARTBEATS)):
             self._silent_since = 0.0
         elif not self._silent_since:
-            self._silent_since = self._now()
-        elif self._now() - self._silent_since > self._stall_s and not self._sink.paused:
+            self._silent_since = monotonic()
+        elif monotonic() - self._silent_since > self._stall_s and not self._sink.paused:
             raise IdleTimeout("only heartbeats came")
 
     def linger(self) -> None:
         """The answer is over. Its body should end now as well; one that does not is not waited for."""
         self._lingers = True
-        self._allow_until(self._now() + LINGER_S)
+        self._allow_for(LINGER_S)
 
     def send(self, out: bytes) -> None:
         """Write what the upstream said, in the caller's dialect."""

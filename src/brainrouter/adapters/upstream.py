@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -92,11 +93,11 @@ class Upstream:
         `inward` turns the answer into the caller's dialect, where the upstream was spoken to in another.
         """
         total_s = self.timeouts.total_s
-        until = asyncio.get_running_loop().time() + total_s
+        began = monotonic()
         try:
             response = await self._send(out, total_s)
             try:
-                response.allow_until(until)
+                response.allow_for(began + total_s - monotonic())
                 headers = await self._accepted(response)
                 body = await read_all(response, headers, ANSWER_MAX_BYTES, total_s)
             finally:
@@ -118,11 +119,11 @@ class Upstream:
         `peek` is shown what is held so far: it raises the Failure that it is, or says whether more must be seen.
         """
         first_byte_s = self.timeouts.first_byte_s
-        until = asyncio.get_running_loop().time() + first_byte_s
+        began = monotonic()
         try:
             response = await self._send(out, first_byte_s)
             try:
-                response.allow_until(until)
+                response.allow_for(began + first_byte_s - monotonic())
                 headers = await self._accepted(response)
                 live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
@@ -181,7 +182,7 @@ class Upstream:
         headers = response.headers.by_name()
         if response.status == 200:
             return headers
-        response.allow_until(asyncio.get_running_loop().time() + ERROR_BODY_S)
+        response.allow_for(ERROR_BODY_S)
         try:
             body = await read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
         except (Failure, UpstreamError):
@@ -277,7 +278,7 @@ class LiveStream:
     async def mend(self, mend: ToolMend) -> None:
         """Hold a tool call that is being written as text, and put a real one in its place, where that can be done."""
         if mend.holds(b"".join(self._held)):
-            self._response.allow_until(asyncio.get_running_loop().time() + self._timeouts.total_s)
+            self._response.allow_for(self._timeouts.total_s)
             while await self._more() and mend.holds(self._held[-1]):
                 pass
         mended = mend.stream(b"".join(self._held))
@@ -296,7 +297,6 @@ class LiveStream:
     async def pump(self, sink: Sink, count: Count) -> Failure | None:
         """Send everything to `sink`, and `count` the pieces. Returns what broke the stream, or None."""
         watch, stall_s = self.watch, self._timeouts.stall_s
-        allow_until = self._response.allow_until
         relay = Piece(
             watch,
             None if self._decode is unchanged else self._decode,
@@ -304,9 +304,9 @@ class LiveStream:
             count,
             stall_s,
             self._inward,
-            allow_until,
+            self._response.allow_for,
         )
-        allow_until(asyncio.get_running_loop().time() + self._timeouts.total_s)
+        self._response.allow_for(self._timeouts.total_s)
         try:
             relay.send(b"".join(self._held))
             self._held.clear()

@@ -64,18 +64,16 @@ class Client:
         connection, only when a pooled one turns out to have been closed. Raises ConnectFailed, HeadTimeout, Broken.
         """
         pieces = request_pieces(origin, method, path, headers, body, shared)
-        loop = asyncio.get_running_loop()
         link = self._take(origin.key)
         pooled = link is not None
         while True:
             link = link or await self._connect(origin)
-            sent = loop.time()
             try:
                 await link.send(pieces, first_byte_s, head_only=method == "HEAD")
             except BaseException as error:
                 link.abort()
                 stale = pooled and isinstance(error, Broken) and link.untouched
-                if not stale or loop.time() - sent > STALE_S:
+                if not stale or link.since_sent > STALE_S:
                     raise
                 link, pooled = None, False
             else:
@@ -96,7 +94,7 @@ class Client:
         if link.reusable:
             idle = self._idle.setdefault(link.key, [])
             if len(idle) < self._max_idle:
-                link.rest(asyncio.get_running_loop().time() + self._idle_s)
+                link.rest(self._idle_s)
                 idle.append(link)
                 return
         link.abort()

@@ -21,8 +21,8 @@ class Link(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_deadline", "_end", "_fresh", "_loop", "_on_lost", "_reading", "_span", "_until_end", "_wait", "error",
-        "key", "on_data", "reader", "transport", "untouched",
+        "_deadline", "_end", "_fresh", "_loop", "_on_lost", "_reading", "_sent", "_span", "_until_end", "_wait",
+        "error", "key", "on_data", "reader", "transport", "untouched",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -38,7 +38,7 @@ class Link(asyncio.Protocol):
         self._reading = True
         self._wait: asyncio.Future[None] | None = None
         self._until_end = self._fresh = False
-        self._deadline = self._span = 0.0
+        self._deadline = self._span = self._sent = 0.0
         self._end = inf
 
     # the client and its responses call these
@@ -53,10 +53,16 @@ class Link(asyncio.Protocol):
         self.reader.restart(head_only=head_only)
         self.untouched = True
         self._end = inf
-        self._deadline = self._loop.time() + first_byte_s
+        self._sent = self._loop.time()
+        self._deadline = self._sent + first_byte_s
         wait = self._wait = self._loop.create_future()
         self.transport.writelines(pieces)
         return wait
+
+    @property
+    def since_sent(self) -> float:
+        """Seconds since the request was sent."""
+        return self._loop.time() - self._sent
 
     @property
     def head(self) -> Headers:
@@ -74,9 +80,9 @@ class Link(asyncio.Protocol):
         wait = self._wait = self._loop.create_future()
         return wait
 
-    def allow_until(self, end: float) -> None:
-        """The exchange may take until then (loop time) in all; whoever still waits gets OverTime."""
-        self._end = end
+    def allow_for(self, span: float) -> None:
+        """The exchange may take so long from now on, in all; whoever still waits then gets OverTime."""
+        self._end = self._loop.time() + span
 
     def take(self) -> bytes:
         """The body bytes that have come and were not taken yet."""
@@ -107,10 +113,10 @@ class Link(asyncio.Protocol):
             return False
         return self.transport.get_write_buffer_size() == 0
 
-    def rest(self, until: float) -> None:
-        """Into the pool, at most until that time."""
+    def rest(self, span: float) -> None:
+        """Into the pool, for so long at most."""
         self.resume()
-        self._deadline = until
+        self._deadline = self._loop.time() + span
 
     def abort(self) -> None:
         """Close at once, both directions."""

@@ -91,9 +91,9 @@ class Response:
             if sink is not None:
                 sink.on_pause = sink.on_resume = None
 
-    def allow_until(self, end: float) -> None:
-        """The answer may take until then (loop time) in all; after that, reading it raises OverTime."""
-        self._link.allow_until(end)
+    def allow_for(self, span: float) -> None:
+        """The answer may take so long from now on, in all; after that, reading it raises OverTime."""
+        self._link.allow_for(span)
 
     def close(self) -> None:
         """Give the connection back when the body was read whole, else cut it now. Safe to call twice."""
