@@ -40,7 +40,7 @@ class _Listed(msgspec.Struct):
 
 
 class _Schema(msgspec.Struct):
-    properties: dict[str, Raw] = msgspec.field(default_factory=dict[str, Raw])
+    properties: dict[str, Raw] = {}
 
 
 class _Named(msgspec.Struct):

@@ -34,7 +34,7 @@ class Ask(msgspec.Struct, dict=True):
     raw: bytes
     model: str
     stream: bool
-    headers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    headers: dict[str, str] = {}
     session: str | None = None
     harness: str | None = None
     query: str = ""

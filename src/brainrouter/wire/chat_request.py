@@ -35,7 +35,7 @@ class ChatRequest(msgspec.Struct):
     names: ToolNames
     thinks: bool | None = None
     effort: str | None = None
-    echo: dict[str, Raw] = msgspec.field(default_factory=dict[str, Raw])
+    echo: dict[str, Raw] = {}
 
 
 def is_text(content: Raw) -> bool:

@@ -46,7 +46,7 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     model: str | None = None
     fallback: str | None = None
     mended: str | None = None
-    attempts: list[str] = msgspec.field(default_factory=list[str])
+    attempts: list[str] = []
     status: int | None = None
     error: str | None = None
     first_byte_ms: float | None = None
