@@ -77,8 +77,7 @@ async def ask(
                 content = await response.read(ANSWER_MAX_BYTES, timeout_s)
             finally:
                 response.close()
-        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()}
-        return Answer(response.status, content, named)
+        return Answer(response.status, content, response.headers)
     except TimeoutError:
         raise NoAnswer(f"no answer within {timeout_s:g} s") from None
     except (UpstreamError, OSError, ValueError) as error:

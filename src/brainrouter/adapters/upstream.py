@@ -179,7 +179,7 @@ class Upstream:
 
     async def _accepted(self, response: Response) -> dict[str, str]:
         """The headers of a 200 answer. Raises the Failure that any other status means."""
-        headers = response.headers.by_name()
+        headers = response.headers
         if response.status == 200:
             return headers
         response.allow_for(ERROR_BODY_S)

@@ -170,7 +170,8 @@ class Recorder:
         return headers.get("x-manifest-model") or said or attempt.model
 
     def _since(self, running: InFlight) -> float:
-        return round((time.monotonic() - running.started) * 1000, 3)
+        """Milliseconds, to the microsecond. (`round` would go through the digits: three times the cost.)"""
+        return int((time.monotonic() - running.started) * 1e6) / 1000
 
 
 def _quote(event: RoutingEvent, ask: Ask) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
 from brainrouter.http1.limits import WRITE_AT_ONCE
-from brainrouter.http1.message import Headers, OnData
+from brainrouter.http1.message import OnData
 from brainrouter.http1.response_reader import ResponseReader
 
 BUFFER_BYTES_MAX = 256 * 1024  # body bytes held for a slow reader before the upstream is paused
@@ -65,8 +65,8 @@ class Link(asyncio.Protocol):
         return self._loop.time() - self._sent
 
     @property
-    def head(self) -> Headers:
-        """The header lines of the answer, once `send` has ended."""
+    def head(self) -> dict[str, str]:
+        """The header lines of the answer, as its reader has them, once `send` has ended."""
         headers = self.reader.headers
         assert headers is not None
         return headers

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from brainrouter.http1.errors import Broken, TooLarge
 from brainrouter.http1.link import Link
-from brainrouter.http1.message import Headers, OnData, Sink
+from brainrouter.http1.message import OnData, Sink
 
 
 class Pool(Protocol):
@@ -16,11 +16,14 @@ class Pool(Protocol):
 
 
 class Response:
-    """An answer whose head has come. Read it one way (read, chunk or pipe), then close it, always (`finally`)."""
+    """An answer whose head has come. Read it one way (read, chunk or pipe), then close it, always (`finally`).
+
+    `headers` has lower-case names and the first value of each.
+    """
 
     __slots__ = ("_closed", "_link", "_pool", "headers", "status")
 
-    def __init__(self, pool: Pool, link: Link, headers: Headers) -> None:
+    def __init__(self, pool: Pool, link: Link, headers: dict[str, str]) -> None:
         self._pool = pool
         self._link = link
         self._closed = False

@@ -5,11 +5,9 @@ from typing import Any
 import httptools
 
 from brainrouter.http1.errors import Broken
-from brainrouter.http1.message import Headers
-from brainrouter.http1.names import names
 
 HEAD_BYTES_MAX = 64 * 1024
-_SIZES_MAX = 1024
+_REMEMBERED_MAX = 1024
 _LINE_MAX = 9  # of a size line that is looked at: seven digits and its end
 _HEX = b"0123456789abcdefABCDEF"
 _NO_BODY = frozenset({204, 304})
@@ -20,24 +18,37 @@ class _Sizes(dict[bytes, int]):
 
     def __missing__(self, line: bytes) -> int:
         size = 0 if line.translate(None, _HEX) else int(line, 16)
-        if len(self) < _SIZES_MAX:
+        if len(self) < _REMEMBERED_MAX:
             self[line] = size
         return size
 
 
+class _Names(dict[bytes, str]):
+    """`names[name]` is the header name in lower case. Remembered: upstreams say few different ones."""
+
+    def __missing__(self, name: bytes) -> str:
+        low = name.lower().decode("latin-1")
+        if len(self) < _REMEMBERED_MAX:
+            self[name] = low
+        return low
+
+
 _sizes = _Sizes()
+_names = _Names()
 
 
 class ResponseReader:
     """Feeds on bytes in any slices. `headers` is None until the head is whole; `complete` says that the body is.
+
+    `headers` has lower-case names and the first value of each, as Latin-1.
 
     Interim (1xx) heads are skipped. `parts` holds body bytes until somebody takes them. `reusable` is False when the
     connection's end is the body's end, when the upstream wants to close, and after any byte too many.
     """
 
     __slots__ = (
-        "_between", "_dry", "_head_only", "_interim", "_items", "_parser", "complete", "headers", "parts", "reusable",
-        "status", "until_eof",
+        "_again", "_between", "_dry", "_head", "_head_only", "_interim", "_parser", "complete", "headers", "parts",
+        "reusable", "status", "until_eof",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -48,13 +59,14 @@ class ResponseReader:
         """Expect another response; `head_only` when it answers a HEAD."""
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._items: list[tuple[bytes, bytes]] = []
+        self._head: dict[str, str] = {}
+        self._again = 0  # bytes of the lines whose name came before
         self._dry = 0
         self._head_only = head_only
         self._interim = False
         self._between = False  # at the end of a chunk, and before the next
         self.parts: list[bytes] = []
-        self.headers: Headers | None = None
+        self.headers: dict[str, str] | None = None
         self.status = 0
         self.complete = self.until_eof = self.reusable = False
 
@@ -101,7 +113,12 @@ class ResponseReader:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._items.append((names[name] or name.lower(), value.rstrip()))
+        low = _names[name]
+        head = self._head
+        if low in head:
+            self._again += len(name) + len(value) + 4
+        else:
+            head[low] = value.rstrip().decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self.complete:
@@ -110,20 +127,19 @@ class ResponseReader:
         if status < 200 and status != 101:
             self._interim = True
             return
-        items = self._items
-        self._items = []  # trailers land here and are dropped
-        first = dict(reversed(items))
+        head = self._head
+        self._head = {}  # trailers land here and are dropped
         version = self._parser.get_http_version()
-        self._check(status, version, items, first)
+        self._check(status, version, head)
         bodiless = self._head_only or status in _NO_BODY
-        framed = bodiless or b"content-length" in first or b"transfer-encoding" in first
-        connection = first.get(b"connection", b"").lower()
+        framed = bodiless or "content-length" in head or "transfer-encoding" in head
+        connection = head.get("connection", "").lower()
         self.reusable = framed and (
-            connection.find(b"close") < 0 if version == "1.1" else connection == b"keep-alive"
+            "close" not in connection if version == "1.1" else connection == "keep-alive"
         )
         self.until_eof = not framed
         self.status = status
-        self.headers = Headers(items)
+        self.headers = head
         if self._head_only:
             self.complete = True
             self._parser = None  # it would wait for the body that the answer to a HEAD only announces
@@ -141,24 +157,23 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
-            self._items = []
+            self._head = {}
+            self._again = 0
         elif self.headers is not None:
             self.complete = True
 
-    def _check(
-        self, status: int, version: str, items: list[tuple[bytes, bytes]], first: dict[bytes, bytes]
-    ) -> None:
+    def _check(self, status: int, version: str, head: dict[str, str]) -> None:
         why = ""
         if version not in ("1.1", "1.0") or status > 599:
             why = "a version or status that is not HTTP/1.1"
         elif status == 101:
             why = "the upstream wants to switch protocols"
-        elif first.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        elif head.get("transfer-encoding", "chunked").lower() != "chunked":
             why = "a transfer-encoding other than chunked"
-        elif (
-            self._dry > HEAD_BYTES_MAX
-            and sum(len(name) + len(value) + 4 for name, value in items) > HEAD_BYTES_MAX
-        ):
+        elif self._dry > HEAD_BYTES_MAX and self._size_of(head) > HEAD_BYTES_MAX:
             why = "the response head is too large"
         if why:
             raise Broken(why)
+
+    def _size_of(self, head: dict[str, str]) -> int:
+        return self._again + sum(len(name) + len(value) + 4 for name, value in head.items())

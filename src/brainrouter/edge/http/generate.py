@@ -30,7 +30,8 @@ NoteCaller = Callable[[Request, InFlight], None]
 _PASSED_PREFIXES = ("x-manifest-", "anthropic-", "openai-", "x-ratelimit-")
 _PASSED = frozenset({"request-id", "x-request-id", "retry-after"})
 _FRESH = header_lines((("cache-control", "no-cache"),))
-_lines = lru_cache(maxsize=256)(header_lines)  # what explains a decision is said again and again
+# What explains a decision, and what a provider says of itself, is said again and again.
+_lines = lru_cache(maxsize=256)(header_lines)
 
 
 class _Passes(dict[str, bool]):
@@ -102,10 +103,11 @@ class Generate:
                 return Reply(200, overflow_frame(failure.window), "text/event-stream", told)
             return Reply(status, body, headers=told)
         if isinstance(answer, Running):
-            lines = _FRESH + _lines(answer.headers)
-            return StreamReply(200, answer.pump, headers=passed_on(answer.upstream_headers), lines=lines)
-        lines = _lines(answer.headers)
-        return Reply(200, answer.whole.body, headers=passed_on(answer.whole.headers), lines=lines)
+            lines = _lines(passed_on(answer.upstream_headers)) + _FRESH + _lines(answer.headers)
+            return StreamReply(200, answer.pump, lines=lines)
+        return Reply(
+            200, answer.whole.body, lines=_lines(passed_on(answer.whole.headers)) + _lines(answer.headers)
+        )
 
 
 def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
