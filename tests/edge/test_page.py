@@ -94,7 +94,7 @@ def test_the_page_carries_the_token_of_this_start(daemon: Daemon) -> None:
 
 
 def test_a_package_without_a_built_page_says_so_plainly(tmp_path: Path) -> None:
-    request = Request("GET", "/", "", Headers([]), b"", Peer("tcp", "", 0, None, ("", 0)), 0.0)
+    request = Request("GET", "/", "", Headers([]), b"", Peer("tcp", "", 0, None, ("", 0)))
     reply = asyncio.run(Page("t", tmp_path).index(request))
     assert reply.status == 503
     assert b"make setup" in reply.body  # type: ignore[union-attr]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,17 @@ def test_a_body_over_the_limit_is_refused_behind_a_known_head_too():
     reading = Reading()
     reading.feed(post(b"{}"))
     assert reading.feed(HEAD % 100_001) == 413
+
+
+@pytest.mark.parametrize("step", [1 << 20, 30])
+def test_what_is_refused_behind_a_known_head_is_said_for_its_path_and_holds_nothing(step: int):
+    reading = Reading()
+    reading.feed(post(b"{}"))
+    reading.room = False
+    assert reading.feed(post(b"[1, 2]"), step) == 503
+    assert reading.refused is not None
+    assert reading.refused.path == "/v1/x"
+    assert (reading.held - reading.reader.drop(), len(reading.requests)) == (2, 1)
 
 
 def test_a_head_that_asks_for_more_than_an_answer_is_never_taken_for_known():

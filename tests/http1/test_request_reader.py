@@ -26,6 +26,8 @@ class Reading:
         self.requests: list[Request] = []
         self.expected = 0
         self.held = 0
+        self.room = True
+        self.refused: Refused | None = None
         peer = Peer("tcp", "", 0, None, ())
         self.reader = RequestReader(limits, peer, self.deliver, self.expect, self.hold, heads or KnownHeads())
 
@@ -38,7 +40,7 @@ class Reading:
 
     def hold(self, size: int) -> bool:
         self.held += size
-        return True
+        return self.room
 
     def feed(self, data: bytes, step: int = 1 << 20) -> int:
         """The status of the refusal, or 0."""
@@ -46,6 +48,7 @@ class Reading:
             for at in range(0, len(data), step):
                 self.reader.feed(data[at : at + step])
         except Refused as refused:
+            self.refused = refused
             return refused.status
         return 0
 

@@ -39,7 +39,7 @@ def test_one_connection_carries_many_requests(loop: str):
 
 
 @loops
-def test_a_request_carries_its_peer_and_the_time_of_its_head(loop: str, tmp_path: Path):
+def test_a_request_carries_its_peer(loop: str, tmp_path: Path):
     async def main() -> None:
         async with (
             served(unix=tmp_path / "s") as here,
@@ -55,7 +55,6 @@ def test_a_request_carries_its_peer_and_the_time_of_its_head(loop: str, tmp_path
             assert tcp.local == ("127.0.0.1", here.port)
             assert (unix.kind, unix.host, unix.port, unix.local) == ("unix", "", 0, (here.unix,))
             assert unix.socket.fileno() >= 0
-            assert here.requests[0].arrived <= here.requests[1].arrived
 
     run(main(), loop)
 

@@ -9,6 +9,7 @@ from brainrouter.http1.message import Headers
 
 _LENGTH = b"\r\ncontent-length:"
 _DIGITS_MAX = 19
+ZERO = 0x30
 KEPT = 8  # the harnesses that one person has open, and what some of them ask in between
 
 
@@ -22,23 +23,23 @@ class KnownHead:
     before: bytes
     after: bytes
     method: str
+    target: bytes
     path: str
     query: str
     headers: Headers
 
-    def length(self, data: bytes) -> int:
-        """The body's announced size when `data` begins with this very head, else -1."""
+    def body(self, data: bytes) -> tuple[int, int] | None:
+        """Where the body begins and its announced size, when `data` begins with this very head."""
         before = self.before
         if not data.startswith(before):
-            return -1
+            return None
         at = len(before)
-        end = data.find(self.after, at + 1, at + _DIGITS_MAX + len(self.after))
+        after = self.after
+        end = data.find(after, at + 1, at + _DIGITS_MAX + len(after))
         digits = data[at:end]
-        return int(digits) if end > 0 and digits.isdigit() and digits[0] != 0x30 else -1
-
-    def size(self, length: int) -> int:
-        """How many bytes the head has that announces a body of `length`."""
-        return len(self.before) + len(str(length)) + len(self.after)
+        if end < 0 or not digits.isdigit() or digits[0] == ZERO:
+            return None
+        return end + len(after), int(digits)
 
 
 class KnownHeads:
@@ -57,7 +58,7 @@ class KnownHeads:
     def find(self, data: bytes) -> KnownHead | None:
         """The head that `data` begins with, if it is known."""
         for head in self._heads:
-            if head.length(data) > 0:
+            if head.body(data) is not None:
                 return head
         return None
 

@@ -60,7 +60,7 @@ class Peer(msgspec.Struct):
 
 
 class Request(msgspec.Struct):
-    """One whole request. `path` is undecoded and starts with `/`; `arrived` is time.monotonic() at the head's end."""
+    """One whole request. `path` is undecoded and starts with `/`."""
 
     method: str
     path: str
@@ -68,7 +68,6 @@ class Request(msgspec.Struct):
     headers: Headers
     body: bytes
     peer: Peer
-    arrived: float
 
 
 class Reply(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Bytes to requests: httptools (llhttp) plus every rule that it leaves out. No sockets, no clock but `arrived`.
+"""Bytes to requests: httptools (llhttp) plus every rule that it leaves out. No sockets, no clock.
 
 llhttp itself refuses: Content-Length with Transfer-Encoding, two or odd Content-Lengths, bare LF and CR, obs-fold,
 control bytes, bad chunk sizes. Measured to pass it and refused here: two Hosts, none on 1.1, `_` in a name,
@@ -7,7 +7,6 @@ Upgrade with a body (llhttp would read the body as a request), and anything over
 """
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, NoReturn
 
 import httptools
@@ -21,6 +20,8 @@ from brainrouter.http1.names import names
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 Deliver = Callable[[Request, bool, bool], bool]
 
+_HELD_TOO_MUCH = "the server holds too many request bodies"
+_TOO_MANY = "too many pipelined requests"
 _PARTS_MAX = 1024  # a body in two-byte chunks would cost 30 times its size as a list of pieces
 
 
@@ -36,7 +37,7 @@ class RequestReader:
     __slots__ = (
         "_begun", "_block", "_body_left", "_bulk", "_deliver", "_fed", "_headers", "_heads", "_hold", "_items", "_keep",
         "_known", "_last", "_limits", "_method", "_old", "_on_expect", "_parser", "_parts", "_path", "_peer", "_query",
-        "_refused", "_size", "_start", "_target", "arrived", "in_body",
+        "_refused", "_size", "_start", "_target", "in_body",
     )  # fmt: skip
 
     def __init__(
@@ -100,15 +101,15 @@ class RequestReader:
             return
         if self.in_body and self._body_left > 0:
             data = self._take_body(data)
-        while data and not self.partial:
+        while data and not self._begun and not self._fed:
             known = self._known
-            length = -1 if known is None else known.length(data)
-            if known is None or length < 1:
+            found = None if known is None else known.body(data)
+            if known is None or found is None:
                 known = self._known = self._heads.find(data)
-                if known is None:
+                found = None if known is None else known.body(data)
+                if known is None or found is None:
                     break
-                length = known.length(data)
-            data = self._same_again(known, length, data)
+            data = self._same_again(known, *found, data)
         if not data:
             return
         if not self.partial:
@@ -122,19 +123,28 @@ class RequestReader:
         elif self._fed > self._limits.head_bytes:
             self._refuse(431, "the request head is too large")
 
-    def _same_again(self, known: KnownHead, length: int, data: bytes) -> bytes:
-        """Begin a request whose head is `known`, without parsing it; gives back what is not of this request."""
-        self._begun = True
+    def _same_again(self, known: KnownHead, at: int, length: int, data: bytes) -> bytes:
+        """Take a request whose head is `known`, without parsing it; gives back what is not of this request."""
+        self._target = known.target
         self._check_length(length)
-        self._method, self._path, self._query, self._headers = (
-            known.method, known.path, known.query, known.headers
-        )  # fmt: skip
-        self._keep, self._old = True, False
-        self.arrived = monotonic()
-        self.in_body = True
-        self._body_left = length
-        body = data[known.size(length) :]
-        return self._take_body(body) if body else b""
+        end = at + length
+        if len(data) < end:
+            self._begun = self._keep = self.in_body = True
+            self._old = False
+            self._body_left = length
+            self._method, self._path, self._query, self._headers = (
+                known.method, known.path, known.query, known.headers
+            )  # fmt: skip
+            return self._take_body(data[at:]) if len(data) > at else b""
+        if not self._hold(length):
+            self._size = length
+            self._refuse(503, _HELD_TOO_MUCH)
+        self._target = b""
+        body = data[at:end]  # all of it, as most come
+        request = Request(known.method, known.path, known.query, known.headers, body, self._peer)
+        if not self._deliver(request, True, False):
+            self._refuse(400, _TOO_MANY)
+        return data[end:]
 
     def _parse(self, data: bytes) -> None:
         if self._parser is None:
@@ -220,7 +230,6 @@ class RequestReader:
         self._items = []  # trailers land here and are dropped
         self._path, _, self._query = self._target.decode("ascii").partition("?")
         self._remember(first)
-        self.arrived = monotonic()
         self.in_body = True
 
     def on_body(self, part: bytes) -> None:
@@ -229,7 +238,7 @@ class RequestReader:
             self._refuse(413, "the request body is too large")
         self._size += size
         if not self._hold(size):
-            self._refuse(503, "the server holds too many request bodies")
+            self._refuse(503, _HELD_TOO_MUCH)
         parts = self._parts
         parts.append(part)
         if len(parts) == _PARTS_MAX:
@@ -243,13 +252,11 @@ class RequestReader:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._bulk is not None:
             body = bytes(self._bulk + body)
-        request = Request(
-            self._method, self._path, self._query, self._headers, body, self._peer, self.arrived
-        )
+        request = Request(self._method, self._path, self._query, self._headers, body, self._peer)
         self._last = not self._keep
         self._reset()
         if not self._deliver(request, self._keep, self._old):
-            self._refuse(400, "too many pipelined requests")
+            self._refuse(400, _TOO_MANY)
 
     # inside
 
@@ -285,7 +292,9 @@ class RequestReader:
             return
         halves = around_length(self._start)
         if halves is not None:
-            self._known = KnownHead(*halves, self._method, self._path, self._query, self._headers)
+            self._known = KnownHead(
+                *halves, self._method, self._target, self._path, self._query, self._headers
+            )
             self._heads.add(self._known)
 
     def _head_size(self) -> int:
