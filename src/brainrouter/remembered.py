@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Remembered(Generic[K, V]):
-    """A function of an object that works once for each of the last `size` of them.
+def remembered(work_out: Callable[[K], V], size: int) -> Callable[[K], V]:
+    """`work_out`, done once for each of the last `size` objects that it is asked of.
 
     For objects that are shared rather than made anew, and never changed. They are held, so that an id means one object.
     """
+    known: OrderedDict[int, tuple[K, V]] = OrderedDict()
 
-    def __init__(self, work_out: Callable[[K], V], size: int) -> None:
-        self._work_out = work_out
-        self._size = size
-        self._known: OrderedDict[int, tuple[K, V]] = OrderedDict()
-
-    def __call__(self, key: K) -> V:
-        """What `work_out(key)` gives, or gave."""
-        held = self._known.get(id(key))
+    def found(key: K) -> V:
+        held = known.get(id(key))
         if held is not None:
             return held[1]
-        found = self._work_out(key)
-        self._known[id(key)] = key, found
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
-        return found
+        value = work_out(key)
+        known[id(key)] = key, value
+        if len(known) > size:
+            known.popitem(last=False)
+        return value
+
+    return found

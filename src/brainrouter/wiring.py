@@ -217,7 +217,7 @@ def build(
         return routes
 
     app = App(routes(first), callers.admits)
-    server = Server(app, _limits(settings), server_error_body)
+    server = Server(app.answer, _limits(settings), server_error_body)
     parts = (live, embedded, classifier, watch, status.health, review, board, bridges, reload, first)
     daemon = Daemon(*parts, settings, routes, app, server, callers, store, lasting, asyncio.Event())
     return daemon

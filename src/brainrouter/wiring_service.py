@@ -108,8 +108,8 @@ def build_service(loaded: Loaded, choice: Choice, lasting: Lasting) -> Service:
     decider = _decider(settings, lasting, backends)
     lean_file = LeanFile(settings.llama_swap.local_system_prompt)
     relay = Relay(
-        live, decider, backends, cloud, local, lasting.recorder, lean_file.text, settings.manifest.protocols,
-        settings.llama_swap.tool_slimming, lasting.guard, settings.llama_swap.kept_tools,
+        live, decider.decide, backends, cloud, local, lasting.recorder, lean_file.text, settings.manifest.protocols,
+        settings.llama_swap.tool_slimming, lasting.guard.holds, settings.llama_swap.kept_tools,
         _window(settings, lasting),
     )  # fmt: skip
     count = TokenCount(live, backends, _tokenizer(local, embedded))

@@ -67,7 +67,7 @@ class Decider:
         self._deadline_s = deadline_s
         self._scores: OrderedDict[tuple[str, tuple[Tool, ...]], Score] = OrderedDict()
 
-    async def __call__(self, ask: Ask, intent: Intent, held: Hold | None = None) -> Verdict:
+    async def decide(self, ask: Ask, intent: Intent, held: Hold | None = None) -> Verdict:
         """The verdict for a request that will be forwarded. `held` is what the caller's project makes of it."""
         started = time.perf_counter()
         if intent.mode == "cloud" and held is None:

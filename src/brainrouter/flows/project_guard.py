@@ -26,7 +26,7 @@ class ProjectGuard:
         self._files = files
         self._said: OrderedDict[str, str | None] = OrderedDict()
 
-    async def __call__(
+    async def holds(
         self, ask: Ask | None, raw: bytes, cwd: str | None, finding: asyncio.Future[str | None] | None
     ) -> Hold | None:
         """What holds the request `raw`, if anything. `finding` gives the caller's folder where `cwd` is not known."""

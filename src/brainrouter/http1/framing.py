@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from brainrouter.http1.message import Body, HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
-from brainrouter.remembered import Remembered
+from brainrouter.remembered import remembered
 
 CLOSE = b"connection: close\r\n"
 KEEP_ALIVE = b"connection: keep-alive\r\n"
@@ -128,4 +128,4 @@ def request_lines(headers: HeaderLines) -> bytes:
     return raw
 
 
-_shared: Remembered[SharedLines, bytes] = Remembered(request_lines, 256)
+_shared: Callable[[SharedLines], bytes] = remembered(request_lines, 256)

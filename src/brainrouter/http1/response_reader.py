@@ -47,20 +47,21 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_again", "_between", "_dry", "_head", "_head_only", "_interim", "_parser", "complete", "headers", "parts",
+        "_between", "_dry", "_head_only", "_interim", "_lines", "_parser", "complete", "headers", "on_header", "parts",
         "reusable", "status", "until_eof",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._parser: Any = None
+        self._lines: dict[bytes, bytes] = {}  # as they come; trailers land here, too, and are dropped
+        self.on_header = self._lines.setdefault  # the parser's calls go there without a word of ours
         self.restart(head_only=False)
 
     def restart(self, *, head_only: bool) -> None:
         """Expect another response; `head_only` when it answers a HEAD."""
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._head: dict[str, str] = {}
-        self._again = 0  # bytes of the lines whose name came before
+        self._lines.clear()
         self._dry = 0
         self._head_only = head_only
         self._interim = False
@@ -112,14 +113,6 @@ class ResponseReader:
         if self.complete:
             self.reusable = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = _names[name]
-        head = self._head
-        if low in head:
-            self._again += len(name) + len(value) + 4
-        else:
-            head[low] = value.rstrip().decode("latin-1")
-
     def on_headers_complete(self) -> None:
         if self.complete:
             return
@@ -127,8 +120,10 @@ class ResponseReader:
         if status < 200 and status != 101:
             self._interim = True
             return
-        head = self._head
-        self._head = {}  # trailers land here and are dropped
+        head = {
+            _names[name]: value.rstrip().decode("latin-1") for name, value in reversed(self._lines.items())
+        }
+        self._lines.clear()
         version = self._parser.get_http_version()
         self._check(status, version, head)
         bodiless = self._head_only or status in _NO_BODY
@@ -157,8 +152,7 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
-            self._head = {}
-            self._again = 0
+            self._lines.clear()
         elif self.headers is not None:
             self.complete = True
 
@@ -170,10 +164,11 @@ class ResponseReader:
             why = "the upstream wants to switch protocols"
         elif head.get("transfer-encoding", "chunked").lower() != "chunked":
             why = "a transfer-encoding other than chunked"
-        elif self._dry > HEAD_BYTES_MAX and self._size_of(head) > HEAD_BYTES_MAX:
+        elif self._dry > HEAD_BYTES_MAX and _size_of(head) > HEAD_BYTES_MAX:
             why = "the response head is too large"
         if why:
             raise Broken(why)
 
-    def _size_of(self, head: dict[str, str]) -> int:
-        return self._again + sum(len(name) + len(value) + 4 for name, value in head.items())
+
+def _size_of(head: dict[str, str]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in head.items())

@@ -16,7 +16,7 @@ from brainrouter.policy.lean.offer import offer
 from brainrouter.policy.lean.turn import Saving, lean_turn
 from brainrouter.policy.model_name import PREFIX
 from brainrouter.policy.plan import Attempt
-from brainrouter.remembered import Remembered
+from brainrouter.remembered import remembered
 from brainrouter.wire.ask import Ask, Dialect
 from brainrouter.wire.chat_request import CannotTranslate, ChatRequest
 from brainrouter.wire.json_body import BadBody, kind_of, parse_object, with_fields
@@ -81,7 +81,7 @@ def to_cloud(
     request is said in chat completions. Raises Failure for one that cannot be.
     """
     translated = None if ask.dialect in protocols else _translated(ask, as_came=True)
-    shared = _leaving(ask.headers)(key, native=translated is None)
+    shared = _leaving(ask.headers).lines(key, native=translated is None)
     headers = [(b"x-session-key", ask.session.encode("latin-1", "replace"))] if ask.session else []
     if translated is not None:
         messages = _without_reasoning(adapt.adapt(translated.messages))
@@ -103,7 +103,7 @@ class _Leaving:
         self._headers = headers
         self._made: dict[tuple[str | None, bool], Lines] = {}
 
-    def __call__(self, key: str | None, *, native: bool) -> Lines:
+    def lines(self, key: str | None, *, native: bool) -> Lines:
         """The caller's lines that may leave, and the key; only a `native` request takes those of its dialect along."""
         found = self._made.get((key, native))
         return found if found is not None else self._make(key, native)
@@ -119,7 +119,7 @@ class _Leaving:
         return made
 
 
-_leaving = Remembered(_Leaving, 128)
+_leaving = remembered(_Leaving, 128)
 
 
 def to_local(

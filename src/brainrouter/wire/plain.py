@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from brainrouter.remembered import Remembered
+from brainrouter.remembered import remembered
 from brainrouter.wire.ask import Ask, Dialect, Said
 from brainrouter.wire.identity import harness_of, session_of
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 ABSENT = Raw(b"null")
 _HEADS_REMEMBERED = 128
 _TELL_SESSION = ("metadata", "prompt_cache_key", "client_metadata")
-_harness = Remembered(harness_of, _HEADS_REMEMBERED)
+_harness = remembered(harness_of, _HEADS_REMEMBERED)
 
 
 def _session_in(headers: dict[str, str]) -> str | None:
     return session_of(headers, {})
 
 
-_session = Remembered(_session_in, _HEADS_REMEMBERED)
+_session = remembered(_session_in, _HEADS_REMEMBERED)
 
 
 class Common(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ from brainrouter.adapters.inet_diag import InetDiag, Owner
 from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 from brainrouter.http1.message import Peer
 from brainrouter.live import InFlight
-from brainrouter.remembered import Remembered
+from brainrouter.remembered import remembered
 
 REMEMBERED = 1024
 
@@ -24,10 +24,10 @@ class Callers:
         self._tcp = TcpPeers()
         self._diag = InetDiag()
         # What will tell the folder of the process at the other end, or that it cannot be seen.
-        self.folder: Callable[[Peer], asyncio.Future[str | None]] = Remembered(self._look_up, REMEMBERED)
+        self.folder: Callable[[Peer], asyncio.Future[str | None]] = remembered(self._look_up, REMEMBERED)
         # Whether a TCP caller is this user (or root): the loopback port is open to everybody on the machine.
-        self.admits: Callable[[Peer], bool] = Remembered(self._is_ours, REMEMBERED)
-        self._owner: Callable[[Peer], Owner | None] = Remembered(self._owner_of, REMEMBERED)
+        self.admits: Callable[[Peer], bool] = remembered(self._is_ours, REMEMBERED)
+        self._owner: Callable[[Peer], Owner | None] = remembered(self._owner_of, REMEMBERED)
 
     def note(self, peer: Peer, running: InFlight) -> None:
         """Fill in the folder now if it is known, else as soon as it is."""

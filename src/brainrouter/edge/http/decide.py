@@ -43,7 +43,7 @@ class DecideRoute:
         except BadBody as bad:
             return problem(request.path, bad.status, bad.message, param=bad.param)
         intent = intent_of(ask.model, self._live.local_names) if ask else Intent("auto")
-        held = await self._guard(ask, request.body, None, self._folder(request.peer))
+        held = await self._guard.holds(ask, request.body, None, self._folder(request.peer))
         verdict = self._decider.dry_run(
             ask, text, tools, overruled(intent, headers.get("x-brainrouter-route")), held
         )

@@ -70,7 +70,8 @@ class App:
         self.routes = routes
         self._admits = admits
 
-    async def __call__(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
+        """The answer to one request."""
         found = self._handler(request)
         answer = found if isinstance(found, Reply) else await found(request)
         answer.lines += _SAFE
