@@ -34,9 +34,9 @@ DIRECT, NGINX, OURS, AUTO, TRANSLATED = (
 CHAT = [
     Scenario("whole 1 KB", 1_000, 1, 300),
     Scenario("whole 60 KB", 60_000, 1, 200),
-    Scenario("whole 600 KB", 600_000, 1, 40),
-    Scenario("rate 1 KB", 1_000, 64, 3000),
-    Scenario("rate 60 KB", 60_000, 64, 1000),
+    Scenario("whole 600 KB", 600_000, 1, 100),
+    Scenario("rate 1 KB", 1_000, 64, 6000),
+    Scenario("rate 60 KB", 60_000, 64, 2000),
     Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000),
     Scenario("first 60 KB", 60_000, 1, 60, 10, 1_000),
     Scenario("first 600 KB", 600_000, 1, 24, 10, 1_000),
@@ -52,7 +52,7 @@ MESSAGES = [
 # No round is begun that would end later than this, so that the whole takes twelve minutes at most.
 ROUNDS_S = 540.0
 # Slow targets get fewer requests: what they take for one is known well enough from those.
-SHARE = {"litellm": 0.1, "portkey": 0.3, "claude-code-router": 0.3}
+SHARE = {"litellm": 0.05, "portkey": 0.3, "claude-code-router": 0.3}
 
 
 def main() -> None:
