@@ -52,6 +52,25 @@ def test_a_caller_of_this_user_is_admitted_and_found_with_its_folder(
     assert cwd_of(os.getpid()) == os.getcwd()
 
 
+def test_the_next_connection_of_a_known_caller_is_found_without_a_look(
+    connection: tuple[socket.socket, Ends], diag: InetDiag
+) -> None:
+    client, ends = connection
+    first = diag.owner(*ends)
+    assert first is not None
+    peers = TcpPeers()
+    assert peers.near(first) is None
+    with contextlib.ExitStack() as stack:
+        beyond = 900  # descriptors that are free, side by side
+        stack.callback(os.close, os.dup2(client.fileno(), beyond))
+        assert peers.pid(first) == os.getpid()
+        assert peers.near(first) == os.getpid()
+        following = stack.enter_context(socket.create_connection(ends[2:]))
+        stack.callback(os.close, os.dup2(following.fileno(), beyond + 1))
+        assert peers.near(Owner(os.getuid(), os.fstat(following.fileno()).st_ino)) == os.getpid()
+    assert peers.near(Owner(os.getuid(), 1)) is None
+
+
 def test_a_caller_of_another_user_is_not_admitted() -> None:
     assert not is_ours(Owner(uid=4242, inode=1))
     assert is_ours(None)

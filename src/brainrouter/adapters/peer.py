@@ -6,13 +6,13 @@ import os
 import re
 import socket
 import struct
-from collections import deque
 
 from brainrouter.adapters.inet_diag import Owner
 
 _UCRED = struct.Struct("iii")
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 RECENT = 8
+NEAR_PIDS = 3
 SEEN = 4096
 
 
@@ -28,48 +28,76 @@ def unix_pid(connection: socket.socket) -> int | None:
 
 
 class TcpPeers:
-    """Finds the process at the client's end of a loopback connection. Use from one thread.
+    """Finds the process at the client's end of a loopback connection.
 
     A whole look through /proc takes milliseconds, so the processes that called lately are looked at first, and the
     sockets that were passed on the way are remembered: a harness opens many connections, some hundreds at once.
     """
 
     def __init__(self) -> None:
-        self._recent: deque[int] = deque(maxlen=RECENT)
-        self._seen: dict[int, int] = {}  # by the socket's inode, of which the kernel hands out each only once
+        self._recent: dict[
+            int, int
+        ] = {}  # the descriptor of the last socket by pid, the last caller at the end
+        self._seen: dict[
+            int, int
+        ] = {}  # pid by the socket's inode, of which the kernel hands out each only once
 
-    def pid(self, owner: Owner) -> int | None:
-        """The pid that holds the socket; None when it cannot be seen."""
+    def near(self, owner: Owner) -> int | None:
+        """The pid, where it can be told with a handful of system calls: from the event loop, that is.
+
+        Most new connections are where a program's last one was, or next to it.
+        """
         wanted = owner.inode
         found = self._seen.pop(wanted, None)
         if found is not None:
             return found
-        for pid in self._recent:
-            if self._holds(pid, wanted):
-                return pid
-        for pid in _numbers("/proc"):
-            if self._holds(pid, wanted):
-                self._recent.appendleft(pid)
+        for pid in list(reversed(self._recent))[:NEAR_PIDS]:
+            last = self._recent.get(pid, 0)
+            for number in (last, last + 1):
+                if _inode_at(pid, number) == wanted:
+                    self._called(pid, number)
+                    return pid
+        return None
+
+    def pid(self, owner: Owner) -> int | None:
+        """The pid that holds the socket; None when it cannot be seen. Use from one thread, which is not the loop's."""
+        found = self.near(owner)
+        if found is not None:
+            return found
+        for pid in (*reversed(self._recent), *_numbers("/proc")):
+            if self._holds(pid, owner.inode):
                 return pid
         return None
 
     def _holds(self, pid: int, wanted: int) -> bool:
         """Whether a process has that socket. The newest are looked at first: the connection has just been made."""
-        folder = f"/proc/{pid}/fd"
         if len(self._seen) > SEEN:
             self._seen.clear()
-        for number in sorted(_numbers(folder), reverse=True):
-            try:
-                socket_ = _SOCKET.fullmatch(os.readlink(f"{folder}/{number}"))
-            except OSError:  # closed meanwhile
-                continue
-            if socket_ is None:
-                continue
-            inode = int(socket_[1])
+        for number in sorted(_numbers(f"/proc/{pid}/fd"), reverse=True):
+            inode = _inode_at(pid, number)
             if inode == wanted:
+                self._called(pid, number)
                 return True
-            self._seen[inode] = pid
+            if inode is not None:
+                self._seen[inode] = pid
         return False
+
+    def _called(self, pid: int, number: int) -> None:
+        recent = {**self._recent}
+        recent.pop(pid, None)
+        recent[pid] = number
+        if len(recent) > RECENT:
+            del recent[next(iter(recent))]
+        self._recent = recent  # in one step: two threads read it
+
+
+def _inode_at(pid: int, number: int) -> int | None:
+    """The inode of the socket that is open there, if one is."""
+    try:
+        found = _SOCKET.fullmatch(os.readlink(f"/proc/{pid}/fd/{number}"))
+    except OSError:  # closed, or not ours to look at
+        return None
+    return int(found[1]) if found else None
 
 
 def is_ours(owner: Owner | None) -> bool:

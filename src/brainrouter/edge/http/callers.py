@@ -17,7 +17,10 @@ REMEMBERED = 1024
 
 
 class Callers:
-    """Keeps other users of the machine out, and finds the folder that a caller works in, off the event loop."""
+    """Keeps other users of the machine out, and finds the folder that a caller works in.
+
+    That is looked for in a thread, where it may take long.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "callers")
@@ -49,12 +52,21 @@ class Callers:
         return is_ours(self._owner(peer))
 
     def _look_up(self, peer: Peer) -> asyncio.Future[str | None]:
-        found = self._owner(peer) if peer.kind == "tcp" else None
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._cwd, peer, found)
+        loop = asyncio.get_running_loop()
+        if peer.kind == "unix":
+            pid = unix_pid(peer.socket)
+        else:
+            found = self._owner(peer)
+            pid = None if found is None else self._tcp.near(found)
+            if pid is None and found is not None:
+                return loop.run_in_executor(self._thread, self._cwd, found)
+        folder: asyncio.Future[str | None] = loop.create_future()
+        folder.set_result(None if pid is None else cwd_of(pid))
+        return folder
 
-    def _cwd(self, peer: Peer, found: Owner | None) -> str | None:
-        pid = unix_pid(peer.socket) if peer.kind == "unix" else found and self._tcp.pid(found)
-        return cwd_of(pid) if pid else None
+    def _cwd(self, found: Owner) -> str | None:
+        pid = self._tcp.pid(found)
+        return None if pid is None else cwd_of(pid)
 
 
 async def folder_of(peer: Peer) -> str | None:
