@@ -39,6 +39,32 @@ def test_one_connection_carries_many_requests(loop: str):
 
 
 @loops
+def test_a_connection_has_one_task_that_ends_with_it(loop: str):
+    tasks: list[asyncio.Task[None]] = []
+
+    async def noted(request: Request) -> Reply:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        if request.path == "/wrong":
+            raise Expected
+        return await echo(request)
+
+    async def main() -> None:
+        async with served(noted) as here:
+            async with wire(here) as one, wire(here) as other:
+                for path in (b"/a", b"/b", b"/wrong"):
+                    one.send(GET.replace(b"/x", path))
+                    await one.reply()
+                other.send(GET)
+                await other.reply()
+            await until(lambda: all(task.done() for task in tasks))
+        assert [task is tasks[0] for task in tasks] == [True, True, True, False]
+
+    run(main(), loop)
+
+
+@loops
 def test_a_request_carries_its_peer(loop: str, tmp_path: Path):
     async def main() -> None:
         async with (

@@ -1,4 +1,4 @@
-"""One request being answered: the handler's task, its reply on the wire, and how it ended."""
+"""One request being answered: the handler, its reply on the wire, and how it ended."""
 
 import asyncio
 from enum import Enum
@@ -45,19 +45,17 @@ class Line(Protocol):
     paused: bool
 
     def answered(self, answer: "Answer", outcome: Outcome) -> None:
-        """The answer is over. Called exactly once, from its task."""
+        """The answer is over. Called exactly once, in its task."""
         ...
 
 
 class Answer:
-    """Runs the handler for one request in a task of its own, and writes what it returns."""
+    """Runs the handler for one request, and writes what it returns."""
 
     __slots__ = (
-        "_begun",
         "_gone",
         "_house",
         "_line",
-        "_task",
         "_transport",
         "keep",
         "old",
@@ -71,17 +69,11 @@ class Answer:
         self._house = house
         self._line = line
         self._transport = transport
-        self._task: asyncio.Task[None] | None = None
-        self._begun = self._gone = False
+        self._gone = False
         self.request = request
         self.keep = keep
         self.old = old
         self.sink: StreamSink | None = None
-
-    def start(self) -> None:
-        """Let the handler run."""
-        self._house.in_flight += 1
-        self._task = self._house.loop.create_task(self._run())
 
     def overloaded(self) -> Outcome:
         """Answer 503 without asking the handler."""
@@ -89,12 +81,10 @@ class Answer:
         return self._send(Reply(503, body, kind, (("retry-after", "1"),)))
 
     def abandon(self) -> None:
-        """The client is gone: cancel the handler now. Before its first step there is nothing to cancel."""
+        """The client is gone: say nothing more."""
         self._gone = True
         if self.sink is not None:
             self.sink.shut()
-        if self._task is not None and self._begun:
-            self._task.cancel()
 
     def probe(self) -> bool:
         """Write what a gone client answers with a reset and a living one skips; False where nothing fits."""
@@ -106,8 +96,8 @@ class Answer:
             self._transport.write(b"0")  # chunk sizes may have leading zeros
         return True
 
-    async def _run(self) -> None:
-        self._begun = True
+    async def run(self) -> None:
+        """Answer. Tells the line how it ended, also when it is cancelled."""
         outcome = Outcome.CUT
         try:
             if not self._gone:
@@ -118,8 +108,6 @@ class Answer:
         except Exception as error:
             outcome = self._failed(error)
         finally:
-            self._task = None
-            self._house.in_flight -= 1
             if self.sink is not None:
                 self.sink.shut()
             self._line.answered(self, outcome)

@@ -14,6 +14,7 @@ from brainrouter.http1.limits import WRITE_AT_ONCE
 from brainrouter.http1.message import Address, Peer, Request
 from brainrouter.http1.peer import peer_of
 from brainrouter.http1.request_reader import RequestReader
+from brainrouter.http1.worker import Worker
 
 QUEUED_BYTES_MAX = 256 * 1024
 QUEUED_MAX_FACTOR = 8  # one read may hold more requests than `pipelined`; so many times more is abuse
@@ -40,13 +41,14 @@ class ServerConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_deadline", "_eof", "_expecting", "_held", "_house", "_lost", "_peer", "_queue",
-        "_reader", "_reading", "_stopped", "_transport", "paused",
+        "_reader", "_reading", "_stopped", "_transport", "_worker", "paused",
     )  # fmt: skip
 
     _transport: asyncio.Transport
     _reader: RequestReader
     _deadline: Deadline
     _peer: Peer
+    _worker: Worker
 
     def __init__(self, house: Landlord) -> None:
         self._house = house
@@ -66,6 +68,7 @@ class ServerConnection(asyncio.Protocol):
         self._peer = peer_of(transport)
         heads = house.heads_at(self._peer.local)
         self._reader = RequestReader(house.limits, self._peer, self._deliver, self._expect, self._hold, heads)
+        self._worker = Worker(house.loop)
         self._deadline = Deadline(house.limits, house.loop.time())
         if not house.joined(self):
             self._refuse(Refused(503, "the server takes no more connections now"))
@@ -163,8 +166,9 @@ class ServerConnection(asyncio.Protocol):
     def _begin(self, answer: Answer) -> None:
         house = self._house
         if house.in_flight < house.limits.max_in_flight:
+            house.in_flight += 1
             self._answer = answer
-            answer.start()
+            self._worker.do(answer)
         else:
             self._release(len(answer.request.body))
             if answer.overloaded() is Outcome.CLOSE:
@@ -201,6 +205,7 @@ class ServerConnection(asyncio.Protocol):
     def answered(self, answer: Answer, outcome: Outcome) -> None:
         """The answer is over: the next request, or the end."""
         self._answer = None
+        self._house.in_flight -= 1
         self._release(len(answer.request.body))
         if self._lost:
             return
@@ -245,6 +250,7 @@ class ServerConnection(asyncio.Protocol):
             self._queue.clear()
             if self._answer is not None:
                 self._answer.abandon()
+            self._worker.stop()
             self._transport.abort()
 
     def _probe(self) -> None:

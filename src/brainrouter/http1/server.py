@@ -19,7 +19,7 @@ ABORT_WAIT_S = 1.0
 class Server:
     """Answers HTTP/1.1 on sockets that somebody else has bound.
 
-    `handler` gets each whole request; it runs in a task of its own, which is cancelled when the client leaves.
+    `handler` gets each whole request; it runs in its connection's task, which is cancelled when the client leaves.
     What the server refuses by itself has the body that `error_body(status, message, path)` gives.
     """
 
