@@ -17,14 +17,13 @@ T = TypeVar("T")
 ABSENT = Raw(b"null")
 _HEADS_REMEMBERED = 128
 _TELL_SESSION = ("metadata", "prompt_cache_key", "client_metadata")
-_harness = remembered(harness_of, _HEADS_REMEMBERED)
 
 
-def _session_in(headers: dict[str, str]) -> str | None:
-    return session_of(headers, {})
+def _who(headers: dict[str, str]) -> tuple[str | None, str | None]:
+    return harness_of(headers), session_of(headers, {})
 
 
-_session = remembered(_session_in, _HEADS_REMEMBERED)
+_who_asks = remembered(_who, _HEADS_REMEMBERED)
 
 
 class Common(msgspec.Struct, kw_only=True):
@@ -56,15 +55,21 @@ def plain_ask(
     fields: dict[str, Raw] | None = None,
 ) -> Ask:
     """The Ask that a request of the usual shape makes. `fields` is for `Ask.fields`."""
-    told = told_of(plain, _TELL_SESSION)
+    harness, session = _who_asks(headers)
+    if (
+        plain.metadata is not ABSENT
+        or plain.prompt_cache_key is not ABSENT
+        or plain.client_metadata is not ABSENT
+    ):
+        session = session_of(headers, told_of(plain, _TELL_SESSION))
     return Ask(
         dialect,
         raw,
         plain.model or "auto",
         plain.stream is True,
         headers,
-        session_of(headers, told) if told else _session(headers),
-        _harness(headers),
+        session,
+        harness,
         "",
         turns,
         fields,
