@@ -15,11 +15,15 @@ from bench.processes import PATHS, Target
 
 # So many different conversations in turns; fewer of the large ones, which all have to be held.
 CONVERSATIONS, CONVERSATION_BYTES = 32, 8 << 20
+AT_LEAST = 5  # requests, of what is slow
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of traffic. A stream has `chunks`, each `pace_us` after the last; without chunks, answers are whole."""
+    """One kind of traffic. A stream has `chunks`, each `pace_us` after the last; without chunks, answers are whole.
+
+    `count` requests are sent in a round, in `turns` with the other targets'.
+    """
 
     name: str
     size: int
@@ -29,6 +33,7 @@ class Scenario:
     pace_us: int = 0
     protocol: str = "chat"
     turn: int = load.TURN_BYTES
+    turns: int = 1
     within_s: float = load.RUN_S
 
 
@@ -62,7 +67,9 @@ def once(target: Target, scenario: Scenario, upstream_port: int, share: float = 
     url = target.at(PATHS[scenario.protocol])
     data = _requests(target, scenario, url)
     end = load.ENDS[scenario.protocol] if scenario.chunks else None
-    count = max(scenario.concurrency, round(scenario.count * share), 10 if scenario.concurrency == 1 else 0)
+    count = max(
+        scenario.concurrency, round(scenario.count * share), AT_LEAST if scenario.concurrency == 1 else 0
+    )
     how: dict[str, Any] = {"end": end, "concurrency": scenario.concurrency, "within_s": scenario.within_s}
     if scenario.chunks * scenario.concurrency < 2000:
         _whole(target, scenario, uvloop.run(load.run(url, data, **how, count=max(4, scenario.concurrency))))

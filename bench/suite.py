@@ -31,23 +31,24 @@ DIRECT, NGINX, OURS, AUTO, TRANSLATED = (
     "brainrouter auto",
     "brainrouter translated",
 )
+# Short runs in many turns: what the host does to one of them, it does to those of the others beside it.
 CHAT = [
-    Scenario("whole 1 KB", 1_000, 1, 300),
-    Scenario("whole 60 KB", 60_000, 1, 200),
-    Scenario("whole 600 KB", 600_000, 1, 100),
-    Scenario("rate 1 KB", 1_000, 64, 6000),
-    Scenario("rate 60 KB", 60_000, 64, 2000),
-    Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000),
-    Scenario("first 60 KB", 60_000, 1, 60, 10, 1_000),
-    Scenario("first 600 KB", 600_000, 1, 24, 10, 1_000),
-    Scenario("20 streams", 1_000, 20, 20, 200, 5_000),
+    Scenario("whole 1 KB", 1_000, 1, 400, turns=4),
+    Scenario("whole 60 KB", 60_000, 1, 240, turns=4),
+    Scenario("whole 600 KB", 600_000, 1, 120, turns=6),
+    Scenario("rate 1 KB", 1_000, 64, 8_000, turns=2),
+    Scenario("rate 60 KB", 60_000, 64, 2_000, turns=2),
+    Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000, turns=3),
+    Scenario("first 60 KB", 60_000, 1, 100, 10, 1_000, turns=5),
+    Scenario("first 600 KB", 600_000, 1, 30, 10, 1_000, turns=3),
+    Scenario("20 streams", 1_000, 20, 20, 400, 5_000),
     Scenario("500 streams", 1_000, 500, 500, 30, 100_000, within_s=20),
 ]
 MESSAGES = [
-    Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages"),
-    Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages"),
-    Scenario("messages, first 600 KB", 600_000, 1, 24, 10, 1_000, "messages"),
-    Scenario("messages, 20 streams", 1_000, 20, 20, 200, 5_000, "messages"),
+    Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages", turns=3),
+    Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages", turns=3),
+    Scenario("messages, first 600 KB", 600_000, 1, 30, 10, 1_000, "messages", turns=3),
+    Scenario("messages, 20 streams", 1_000, 20, 20, 400, 5_000, "messages"),
 ]
 # No round is begun that would end later than this, so that the whole takes twelve minutes at most.
 ROUNDS_S = 540.0
@@ -93,9 +94,9 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             at = time.monotonic()
             tell(f"round {number + 1} of {options.rounds}", began)
             for scenario in CHAT:
-                _turn(scenario, chat, number, port, options.scale, seen, failed)
+                _round(scenario, chat, number, port, options.scale, seen, failed)
             for scenario in MESSAGES:
-                _turn(scenario, translating, number, port, options.scale, seen, failed)
+                _round(scenario, translating, number, port, options.scale, seen, failed)
             done += 1
             if time.monotonic() + (time.monotonic() - at) > began + ROUNDS_S:
                 break
@@ -166,23 +167,24 @@ def _entered(
         return None
 
 
-def _turn(
+def _round(
     scenario: Scenario, among: list[Target], number: int, port: int, scale: float,
     seen: dict[str, dict[str, list[Figures]]], failed: dict[str, dict[str, str]],
 ) -> None:  # fmt: skip
-    """One scenario through every target, the order turned each round. Who failed once is left out after."""
-    turned = number % len(among)
-    for target in among[turned:] + among[:turned]:
-        if target.name in failed.get(scenario.name, {}):
-            continue
-        share = scale * SHARE.get(target.name, 1.0)
-        try:
-            figures = once(target, scenario, port, share)
-        except (Failed, OSError) as error:
-            failed.setdefault(scenario.name, {})[target.name] = str(error)[:300]
-            print(f"  {scenario.name}: {error}", file=sys.stderr)
-            continue
-        seen.setdefault(scenario.name, {}).setdefault(target.name, []).append(figures)
+    """One scenario through every target in its turns, the order turned each time. Who failed once is left out after."""
+    for turn in range(scenario.turns):
+        first = (number * scenario.turns + turn) % len(among)
+        for target in among[first:] + among[:first]:
+            if target.name in failed.get(scenario.name, {}):
+                continue
+            share = scale * SHARE.get(target.name, 1.0) / scenario.turns
+            try:
+                figures = once(target, scenario, port, share)
+            except (Failed, OSError) as error:
+                failed.setdefault(scenario.name, {})[target.name] = str(error)[:300]
+                print(f"  {scenario.name}: {error}", file=sys.stderr)
+                continue
+            seen.setdefault(scenario.name, {}).setdefault(target.name, []).append(figures)
 
 
 def tell(what: str, began: float) -> None:
