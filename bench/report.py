@@ -221,7 +221,7 @@ def _streams(reading: Reading) -> str:
         "MB",
     )
     return (
-        "## Paced streams\n\nA chunk each 5 ms (20 streams, 400 chunks) and each 100 ms (500 streams, 30 chunks, all begun "
+        "## Paced streams\n\nA chunk each 5 ms (20 streams, 300 chunks) and each 100 ms (500 streams, 30 chunks, all begun "
         "at once). The CPU of a chunk has its share of the request and of its new connection in it. Relay is the time "
         "from the upstream's write of a chunk to its arrival at the client; its spread is the jitter.\n\n"
         + _table(heads, rows)

@@ -41,14 +41,14 @@ CHAT = [
     Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000, turns=3),
     Scenario("first 60 KB", 60_000, 1, 100, 10, 1_000, turns=5),
     Scenario("first 600 KB", 600_000, 1, 30, 10, 1_000, turns=3),
-    Scenario("20 streams", 1_000, 20, 20, 400, 5_000),
+    Scenario("20 streams", 1_000, 20, 20, 300, 5_000, turns=2),
     Scenario("500 streams", 1_000, 500, 500, 30, 100_000, within_s=20),
 ]
 MESSAGES = [
     Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages", turns=3),
     Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages", turns=3),
     Scenario("messages, first 600 KB", 600_000, 1, 30, 10, 1_000, "messages", turns=3),
-    Scenario("messages, 20 streams", 1_000, 20, 20, 400, 5_000, "messages"),
+    Scenario("messages, 20 streams", 1_000, 20, 20, 300, 5_000, "messages"),
 ]
 # No round is begun that would end later than this, so that the whole takes twelve minutes at most.
 ROUNDS_S = 540.0

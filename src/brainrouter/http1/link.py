@@ -151,7 +151,10 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            self._give(on_data, chunk, data)
+            try:
+                on_data(chunk, data)
+            except Exception as error:
+                self._fail(error)
             return
         self.untouched = False
         waits_for_head = reader.headers is None
@@ -197,13 +200,10 @@ class Link(asyncio.Protocol):
             return
         data = self.take()
         if data:
-            self._give(on_data, data, b"")
-
-    def _give(self, on_data: OnData, data: bytes, framed: bytes) -> None:
-        try:
-            on_data(data, framed)
-        except Exception as error:
-            self._fail(error)
+            try:
+                on_data(data, b"")
+            except Exception as error:
+                self._fail(error)
 
     def _wake(self) -> None:
         wait, self._wait = self._wait, None
