@@ -135,7 +135,7 @@ async def cascade(rounds: int) -> list[Figures]:
             spent.append([])
             for ask in asks:
                 before = time.thread_time()
-                seen[-1].append((await ours(ask, AUTO)).ms)
+                seen[-1].append((await ours.decide(ask, AUTO)).ms)
                 spent[-1].append((time.thread_time() - before) * 1000)
         found.append(figures(name, seen, spent))
     return found
@@ -162,7 +162,7 @@ async def with_model(model: Path, rounds: int) -> list[Figures]:
             for ask in asks:
                 gain = ours.dry_run(ask, "", (), AUTO).gain
                 ours.taste = replace(ours.taste, knob=gain)
-                verdict = await ours(ask, AUTO)
+                verdict = await ours.decide(ask, AUTO)
                 late += verdict.stage != "llm"
                 took.append(verdict.ms)
             seen.append(took)
