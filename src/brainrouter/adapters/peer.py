@@ -35,12 +35,10 @@ class TcpPeers:
     """
 
     def __init__(self) -> None:
-        self._recent: dict[
-            int, int
-        ] = {}  # the descriptor of the last socket by pid, the last caller at the end
-        self._seen: dict[
-            int, int
-        ] = {}  # pid by the socket's inode, of which the kernel hands out each only once
+        # The descriptor of the last socket by pid, the last caller at the end.
+        self._recent: dict[int, int] = {}
+        # The pid by the inode of a socket that was passed: the kernel counts inodes up, none means another soon.
+        self._seen: dict[int, int] = {}
 
     def near(self, owner: Owner) -> int | None:
         """The pid, where it can be told with a handful of system calls: from the event loop, that is.
