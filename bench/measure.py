@@ -22,7 +22,7 @@ AT_LEAST = 5  # requests, of what is slow
 class Scenario:
     """One kind of traffic. A stream has `chunks`, each `pace_us` after the last; without chunks, answers are whole.
 
-    `count` requests are sent in a round, in `turns` with the other targets'.
+    `count` requests are sent in a round, in `parts` with the other targets' in between.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Scenario:
     pace_us: int = 0
     protocol: str = "chat"
     turn: int = load.TURN_BYTES
-    turns: int = 1
+    parts: int = 1
     within_s: float = load.RUN_S
 
 

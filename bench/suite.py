@@ -31,23 +31,23 @@ DIRECT, NGINX, OURS, AUTO, TRANSLATED = (
     "brainrouter auto",
     "brainrouter translated",
 )
-# Short runs in many turns: what the host does to one of them, it does to those of the others beside it.
+# Short runs in many parts: what the host does to one of them, it does to those of the others beside it.
 CHAT = [
-    Scenario("whole 1 KB", 1_000, 1, 400, turns=4),
-    Scenario("whole 60 KB", 60_000, 1, 240, turns=4),
-    Scenario("whole 600 KB", 600_000, 1, 120, turns=6),
-    Scenario("rate 1 KB", 1_000, 64, 8_000, turns=2),
-    Scenario("rate 60 KB", 60_000, 64, 2_000, turns=2),
-    Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000, turns=3),
-    Scenario("first 60 KB", 60_000, 1, 100, 10, 1_000, turns=5),
-    Scenario("first 600 KB", 600_000, 1, 30, 10, 1_000, turns=3),
-    Scenario("20 streams", 1_000, 20, 20, 300, 5_000, turns=2),
+    Scenario("whole 1 KB", 1_000, 1, 400, parts=4),
+    Scenario("whole 60 KB", 60_000, 1, 240, parts=4),
+    Scenario("whole 600 KB", 600_000, 1, 120, parts=6),
+    Scenario("rate 1 KB", 1_000, 64, 8_000, parts=2),
+    Scenario("rate 60 KB", 60_000, 64, 2_000, parts=2),
+    Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000, parts=3),
+    Scenario("first 60 KB", 60_000, 1, 100, 10, 1_000, parts=5),
+    Scenario("first 600 KB", 600_000, 1, 30, 10, 1_000, parts=3),
+    Scenario("20 streams", 1_000, 20, 20, 300, 5_000, parts=2),
     Scenario("500 streams", 1_000, 500, 500, 30, 100_000, within_s=20),
 ]
 MESSAGES = [
-    Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages", turns=3),
-    Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages", turns=3),
-    Scenario("messages, first 600 KB", 600_000, 1, 30, 10, 1_000, "messages", turns=3),
+    Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages", parts=3),
+    Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages", parts=3),
+    Scenario("messages, first 600 KB", 600_000, 1, 30, 10, 1_000, "messages", parts=3),
     Scenario("messages, 20 streams", 1_000, 20, 20, 300, 5_000, "messages"),
 ]
 # No round is begun that would end later than this, so that the whole takes twelve minutes at most.
@@ -171,20 +171,20 @@ def _round(
     scenario: Scenario, among: list[Target], number: int, port: int, scale: float,
     seen: dict[str, dict[str, list[Figures]]], failed: dict[str, dict[str, str]],
 ) -> None:  # fmt: skip
-    """One scenario through every target in its turns, the order turned each time. Who failed once is left out after."""
-    for turn in range(scenario.turns):
-        first = (number * scenario.turns + turn) % len(among)
-        for target in among[first:] + among[:first]:
-            if target.name in failed.get(scenario.name, {}):
-                continue
-            share = scale * SHARE.get(target.name, 1.0) / scenario.turns
-            try:
-                figures = once(target, scenario, port, share)
-            except (Failed, OSError) as error:
-                failed.setdefault(scenario.name, {})[target.name] = str(error)[:300]
-                print(f"  {scenario.name}: {error}", file=sys.stderr)
-                continue
-            seen.setdefault(scenario.name, {}).setdefault(target.name, []).append(figures)
+    """One scenario through every target in its parts, the order turned each time. Who failed once is left out after."""
+    first = number * scenario.parts
+    turned = [at % len(among) for at in range(first, first + scenario.parts)]
+    for target in [target for at in turned for target in among[at:] + among[:at]]:
+        if target.name in failed.get(scenario.name, {}):
+            continue
+        share = scale * SHARE.get(target.name, 1.0) / scenario.parts
+        try:
+            figures = once(target, scenario, port, share)
+        except (Failed, OSError) as error:
+            failed.setdefault(scenario.name, {})[target.name] = str(error)[:300]
+            print(f"  {scenario.name}: {error}", file=sys.stderr)
+            continue
+        seen.setdefault(scenario.name, {}).setdefault(target.name, []).append(figures)
 
 
 def tell(what: str, began: float) -> None:

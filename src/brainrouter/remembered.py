@@ -1,4 +1,4 @@
-"""What was worked out of the last few objects, found again by their identity."""
+"""What was worked out before, found again: by the value it came of, or by the very object."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+class Memo(dict[K, V]):
+    """`memo[key]` is `work_out(key)`, kept for the first `size` different keys.
+
+    For what comes from outside and in few forms: where it does not, it cannot fill the memory.
+    """
+
+    __slots__ = ("_size", "_work_out")
+
+    def __init__(self, work_out: Callable[[K], V], size: int) -> None:
+        self._work_out = work_out
+        self._size = size
+
+    def __missing__(self, key: K) -> V:
+        value = self._work_out(key)
+        if len(self) < self._size:
+            self[key] = value
+        return value
 
 
 def remembered(work_out: Callable[[K], V], size: int) -> Callable[[K], V]:

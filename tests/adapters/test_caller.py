@@ -21,6 +21,12 @@ def diag() -> Iterator[InetDiag]:
         yield asked
 
 
+def owned(diag: InetDiag, ends: Ends) -> Owner:
+    found = diag.owner(*ends)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def connection(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, Ends]]:
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
@@ -35,8 +41,7 @@ def test_the_kernel_names_the_user_and_the_socket_of_the_other_end(
     connection: tuple[socket.socket, Ends], diag: InetDiag
 ) -> None:
     client, ends = connection
-    found = diag.owner(*ends)
-    assert found is not None
+    found = owned(diag, ends)
     assert (found.uid, found.inode) == (os.getuid(), os.fstat(client.fileno()).st_ino)
 
 
@@ -44,8 +49,7 @@ def test_a_caller_of_this_user_is_admitted_and_found_with_its_folder(
     connection: tuple[socket.socket, Ends], diag: InetDiag
 ) -> None:
     _, ends = connection
-    found = diag.owner(*ends)
-    assert found is not None
+    found = owned(diag, ends)
     assert is_ours(found)
     peers = TcpPeers()
     assert [peers.pid(found), peers.pid(found)] == [os.getpid(), os.getpid()]
@@ -56,8 +60,7 @@ def test_the_next_connection_of_a_known_caller_is_found_without_a_look(
     connection: tuple[socket.socket, Ends], diag: InetDiag
 ) -> None:
     client, ends = connection
-    first = diag.owner(*ends)
-    assert first is not None
+    first = owned(diag, ends)
     peers = TcpPeers()
     assert peers.near(first) is None
     with contextlib.ExitStack() as stack:
@@ -82,8 +85,7 @@ def test_a_connection_that_does_not_exist_has_no_owner_and_no_process(
     client, ends = connection
     assert diag.owner("127.0.0.1", 1, "127.0.0.1", 2) is None
     assert diag.owner("not an address", 1, "127.0.0.1", 2) is None
-    found = diag.owner(*ends)  # the answers before are not taken for this one's
-    assert found is not None
+    found = owned(diag, ends)  # the answers before are not taken for this one's
     assert found.inode == os.fstat(client.fileno()).st_ino
     assert TcpPeers().pid(Owner(uid=0, inode=1)) is None
 

@@ -177,6 +177,7 @@ BROKEN: list[tuple[str, bytes]] = [
     ("gzip, chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     ("bare LF", b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"),
     ("a head of 70 KB", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n"),
+    ("a head of 70 KB of one name", b"HTTP/1.1 200 OK\r\n" + b"X: aaaa\r\n" * 8000 + b"Content-Length: 0\r\n\r\n"),
     ("a head without end", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 700_000),
     ("interim heads without end", b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000),
     ("trailers without end", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 700_000),
@@ -500,6 +501,18 @@ def test_a_chunk_is_taken_whole_only_between_two_chunks():
     reader.feed(b"1\r\nd\r\n\r\n")
     assert reader.parts == [b"abc", b"1\r\nd\r\n"]
     assert reader.one_chunk(b"1\r\nd\r\n") == b"d"
+
+
+def test_a_head_is_as_long_as_it_is_in_one_read_too():
+    lines = b"HTTP/1.1 200 OK\r\n" + b"X: aaaa\r\n" * 7000
+    end = b"Content-Length: 100000\r\n\r\n"
+    body = b"b" * 100_000
+    reader = ResponseReader()
+    reader.feed(lines + end + body)
+    assert reader.headers == {"x": "aaaa", "content-length": "100000"}
+    assert (b"".join(reader.parts), reader.complete, reader.reusable) == (body, True, True)
+    with pytest.raises(Broken, match="head"):
+        ResponseReader().feed(lines + b"X: aaaa\r\n" * 1000 + end + body)
 
 
 def test_what_is_no_chunk_is_not_remembered():

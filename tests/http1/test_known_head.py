@@ -59,8 +59,8 @@ def test_only_the_last_few_heads_are_kept():
     reading = Reading(heads=heads)
     for number in range(KEPT + 1):
         reading.feed(HEAD.replace(b"Accept: a", b"Accept: %d" % number) % 2 + b"{}")
-    assert heads.find(HEAD.replace(b"Accept: a", b"Accept: 0") % 2) is None
-    assert heads.find(HEAD.replace(b"Accept: a", b"Accept: 1") % 2) is not None
+    assert heads.begins(HEAD.replace(b"Accept: a", b"Accept: 0") % 2) is None
+    assert heads.begins(HEAD.replace(b"Accept: a", b"Accept: 1") % 2) is not None
 
 
 def test_a_head_is_not_known_at_another_address(tmp_path: Path):

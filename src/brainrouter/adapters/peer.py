@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import struct
+from itertools import islice
 
 from brainrouter.adapters.inet_diag import Owner
 
@@ -49,8 +50,7 @@ class TcpPeers:
         found = self._seen.pop(wanted, None)
         if found is not None:
             return found
-        for pid in list(reversed(self._recent))[:NEAR_PIDS]:
-            last = self._recent.get(pid, 0)
+        for pid, last in islice(reversed(self._recent.items()), NEAR_PIDS):
             for number in (last, last + 1):
                 if _inode_at(pid, number) == wanted:
                     self._called(pid, number)
@@ -81,12 +81,8 @@ class TcpPeers:
         return False
 
     def _called(self, pid: int, number: int) -> None:
-        recent = {**self._recent}
-        recent.pop(pid, None)
-        recent[pid] = number
-        if len(recent) > RECENT:
-            del recent[next(iter(recent))]
-        self._recent = recent  # in one step: two threads read it
+        others = [caller for caller in self._recent.items() if caller[0] != pid]
+        self._recent = dict([*others[1 - RECENT :], (pid, number)])  # in one step: two threads read it
 
 
 def _inode_at(pid: int, number: int) -> int | None:
@@ -103,8 +99,10 @@ def is_ours(owner: Owner | None) -> bool:
     return owner is None or owner.uid in (os.getuid(), 0)
 
 
-def cwd_of(pid: int) -> str | None:
-    """The folder a process works in, or None when it is gone or not ours to look at."""
+def cwd_of(pid: int | None) -> str | None:
+    """The folder a process works in, or None when it is not known, gone or not ours to look at."""
+    if pid is None:
+        return None
     try:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:

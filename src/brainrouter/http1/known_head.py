@@ -28,8 +28,8 @@ class KnownHead:
     query: str
     headers: Headers
 
-    def body(self, data: bytes) -> tuple[int, int] | None:
-        """Where the body begins and its announced size, when `data` begins with this very head."""
+    def begins(self, data: bytes) -> Begun | None:
+        """This head, where the body begins and its announced size, when `data` begins with this very head."""
         before = self.before
         if not data.startswith(before):
             return None
@@ -39,7 +39,10 @@ class KnownHead:
         digits = data[at:end]
         if end < 0 or not digits.isdigit() or digits[0] == ZERO:
             return None
-        return end + len(after), int(digits)
+        return self, end + len(after), int(digits)
+
+
+Begun = tuple[KnownHead, int, int]
 
 
 class KnownHeads:
@@ -55,11 +58,12 @@ class KnownHeads:
         if all(known.before != head.before or known.after != head.after for known in self._heads):
             self._heads.appendleft(head)
 
-    def find(self, data: bytes) -> KnownHead | None:
-        """The head that `data` begins with, if it is known."""
+    def begins(self, data: bytes) -> Begun | None:
+        """What the head that `data` begins with says of it, if it is known."""
         for head in self._heads:
-            if head.body(data) is not None:
-                return head
+            found = head.begins(data)
+            if found is not None:
+                return found
         return None
 
 

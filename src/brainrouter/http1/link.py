@@ -151,10 +151,7 @@ class Link(asyncio.Protocol):
         reader = self.reader
         on_data = self.on_data
         if on_data is not None and (chunk := reader.one_chunk(data)):
-            try:
-                on_data(chunk, data)
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, chunk, data)
             return
         self.untouched = False
         waits_for_head = reader.headers is None
@@ -200,10 +197,13 @@ class Link(asyncio.Protocol):
             return
         data = self.take()
         if data:
-            try:
-                on_data(data, b"")
-            except Exception as error:
-                self._fail(error)
+            self._give(on_data, data, b"")
+
+    def _give(self, on_data: OnData, data: bytes, framed: bytes) -> None:
+        try:
+            on_data(data, framed)
+        except Exception as error:
+            self._fail(error)
 
     def _wake(self) -> None:
         wait, self._wait = self._wait, None

@@ -103,13 +103,11 @@ class RequestReader:
             data = self._take_body(data)
         while data and not self._begun and not self._fed:
             known = self._known
-            found = None if known is None else known.body(data)
-            if known is None or found is None:
-                known = self._known = self._heads.find(data)
-                found = None if known is None else known.body(data)
-                if known is None or found is None:
-                    break
-            data = self._same_again(known, *found, data)
+            found = (known and known.begins(data)) or self._heads.begins(data)
+            if not found:
+                break
+            self._known = found[0]
+            data = self._same_again(*found, data)
         if not data:
             return
         if not self.partial:

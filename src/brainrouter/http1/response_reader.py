@@ -5,36 +5,22 @@ from typing import Any
 import httptools
 
 from brainrouter.http1.errors import Broken
+from brainrouter.http1.names import answer_names
+from brainrouter.remembered import Memo
 
 HEAD_BYTES_MAX = 64 * 1024
-_REMEMBERED_MAX = 1024
+_SIZES_MAX = 1024
 _LINE_MAX = 9  # of a size line that is looked at: seven digits and its end
 _HEX = b"0123456789abcdefABCDEF"
 _NO_BODY = frozenset({204, 304})
 
 
-class _Sizes(dict[bytes, int]):
-    """`sizes[line]` is the size that a chunk's size line says, 0 when it says more than plain digits. Remembered."""
-
-    def __missing__(self, line: bytes) -> int:
-        size = 0 if line.translate(None, _HEX) else int(line, 16)
-        if len(self) < _REMEMBERED_MAX:
-            self[line] = size
-        return size
+def _size_in(line: bytes) -> int:
+    return 0 if line.translate(None, _HEX) else int(line, 16)
 
 
-class _Names(dict[bytes, str]):
-    """`names[name]` is the header name in lower case. Remembered: upstreams say few different ones."""
-
-    def __missing__(self, name: bytes) -> str:
-        low = name.lower().decode("latin-1")
-        if len(self) < _REMEMBERED_MAX:
-            self[name] = low
-        return low
-
-
-_sizes = _Sizes()
-_names = _Names()
+# What a chunk's size line says, 0 when it says more than plain digits.
+_sizes = Memo(_size_in, _SIZES_MAX)
 
 
 class ResponseReader:
@@ -73,6 +59,19 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read `data`. Raises Broken for what is no HTTP/1.x response, or has too much head or framing."""
+        room = HEAD_BYTES_MAX - self._dry
+        if self.headers is None and len(data) > room:  # however much one read brings, a head gets no more
+            self._parse(data[:room])
+            if self.headers is None:
+                message = "the response head is too large"
+                raise Broken(message)
+            data = data[room:]
+        self._parse(data)
+        if self._dry > HEAD_BYTES_MAX and not self.complete:
+            message = "the response head or its framing is too large"
+            raise Broken(message)
+
+    def _parse(self, data: bytes) -> None:
         if self.complete:
             self.reusable = False
             return
@@ -87,9 +86,6 @@ class ResponseReader:
                 raise reason if isinstance(reason, Broken) else Broken(f"not HTTP: {error}") from None
         if self.parts:
             self._dry = 0
-        elif self._dry > HEAD_BYTES_MAX and not self.complete:
-            message = "the response head or its framing is too large"
-            raise Broken(message)
 
     def one_chunk(self, data: bytes) -> bytes:
         """The body bytes of `data` when it is exactly one chunk of the body, else b"": `feed` must read it then.
@@ -121,7 +117,8 @@ class ResponseReader:
             self._interim = True
             return
         head = {
-            _names[name]: value.rstrip().decode("latin-1") for name, value in reversed(self._lines.items())
+            answer_names[name]: value.rstrip().decode("latin-1")
+            for name, value in reversed(self._lines.items())
         }
         self._lines.clear()
         version = self._parser.get_http_version()
@@ -164,11 +161,5 @@ class ResponseReader:
             why = "the upstream wants to switch protocols"
         elif head.get("transfer-encoding", "chunked").lower() != "chunked":
             why = "a transfer-encoding other than chunked"
-        elif self._dry > HEAD_BYTES_MAX and _size_of(head) > HEAD_BYTES_MAX:
-            why = "the response head is too large"
         if why:
             raise Broken(why)
-
-
-def _size_of(head: dict[str, str]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in head.items())

@@ -56,12 +56,9 @@ def plain_ask(
 ) -> Ask:
     """The Ask that a request of the usual shape makes. `fields` is for `Ask.fields`."""
     harness, session = _who_asks(headers)
-    if (
-        plain.metadata is not ABSENT
-        or plain.prompt_cache_key is not ABSENT
-        or plain.client_metadata is not ABSENT
-    ):
-        session = session_of(headers, told_of(plain, _TELL_SESSION))
+    told = told_of(plain, _TELL_SESSION)
+    if told:
+        session = session_of(headers, told)
     return Ask(
         dialect,
         raw,

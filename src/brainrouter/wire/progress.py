@@ -191,13 +191,7 @@ def only_goes_on(data: bytes) -> bool:
 
     That is what almost every one of a stream is. False says only that `read_chat` must tell.
     """
-    try:  # `read_plain`, without the call: it is done for every chunk
-        if not data.isascii():
-            data.decode()
-        _MORE.decode(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return read_plain(data, _MORE) is not None
 
 
 def _note_early(chunk: _Chunk, seen: Progress) -> None:

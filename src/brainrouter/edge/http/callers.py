@@ -61,12 +61,11 @@ class Callers:
             if pid is None and found is not None:
                 return loop.run_in_executor(self._thread, self._cwd, found)
         folder: asyncio.Future[str | None] = loop.create_future()
-        folder.set_result(None if pid is None else cwd_of(pid))
+        folder.set_result(cwd_of(pid))
         return folder
 
     def _cwd(self, found: Owner) -> str | None:
-        pid = self._tcp.pid(found)
-        return None if pid is None else cwd_of(pid)
+        return cwd_of(self._tcp.pid(found))
 
 
 async def folder_of(peer: Peer) -> str | None:

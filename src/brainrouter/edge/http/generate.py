@@ -17,6 +17,7 @@ from brainrouter.live import InFlight, Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.error_reply import error_reply, overflow_frame
 from brainrouter.policy.failure import Failure
+from brainrouter.remembered import Memo
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat import parse_chat
 from brainrouter.wire.json_body import BadBody
@@ -34,18 +35,12 @@ _FRESH = header_lines((("cache-control", "no-cache"),))
 _lines = lru_cache(maxsize=256)(header_lines)
 
 
-class _Passes(dict[str, bool]):
-    """Whether a header of that name may be seen by the caller. Upstreams say few different ones."""
-
-    def __missing__(self, name: str) -> bool:
-        passes = name in _PASSED or name.startswith(_PASSED_PREFIXES)
-        if len(self) < _NAMES_MAX:
-            self[name] = passes
-        return passes
+def _may_pass(name: str) -> bool:
+    return name in _PASSED or name.startswith(_PASSED_PREFIXES)
 
 
-_NAMES_MAX = 256
-_passes = _Passes()
+# Whether a header of that name may be seen by the caller. Upstreams say few different ones.
+_passes = Memo(_may_pass, 256)
 
 
 class Generate:
