@@ -45,6 +45,22 @@ class LocalModel:
 
 
 @dataclass(slots=True)
+class Totals:
+    """Counts of the requests that are over, since the start."""
+
+    requests: int = 0
+    fallbacks: int = 0
+    errors: int = 0
+    decisions: Counter[str | None] = field(default_factory=Counter[str | None])
+
+    def add(self, events: list[RoutingEvent]) -> None:
+        self.requests += len(events)
+        self.decisions.update([event.decision for event in events])
+        self.fallbacks += len([event for event in events if event.fallback])
+        self.errors += len([event for event in events if event.error])
+
+
+@dataclass(slots=True)
 class Live:
     """Everything the daemon knows that need not survive it."""
 
@@ -60,7 +76,7 @@ class Live:
     local_reachable: bool | None = None
     cloud_reachable: bool | None = None
     draining: bool = False
-    counts: Counter[str] = field(default_factory=Counter[str])
+    told: Totals = field(default_factory=Totals)
     listeners: list[Listener] = field(default_factory=list[Listener])
     unheard: list[RoutingEvent] = field(default_factory=list[RoutingEvent])
     next_id: int = 1
@@ -77,13 +93,6 @@ class Live:
             return False
         event = running.event
         self.events.appendleft(event)
-        counts = self.counts
-        counts["requests"] += 1
-        counts[f"decision:{event.decision}"] += 1
-        if event.fallback:
-            counts["fallbacks"] += 1
-        if event.error:
-            counts["errors"] += 1
         self.unheard.append(event)
         return len(self.unheard) == 1
 
@@ -91,8 +100,14 @@ class Live:
         """Hand what has finished since the last time to everyone who listens."""
         events, self.unheard = self.unheard, []
         if events:
+            self.told.add(events)
             for listener in self.listeners:
                 listener(events)
+
+    def totals(self) -> Totals:
+        """The counts, with what has just finished."""
+        self.tell()
+        return self.told
 
     def take_id(self) -> int:
         number = self.next_id

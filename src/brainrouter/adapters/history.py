@@ -20,10 +20,6 @@ class Past:
     why: str | None
 
 
-class _Kept(RoutingEvent, kw_only=True):
-    """An event as an older version may have written it: fields that it did not know hold their defaults."""
-
-
 def past(path: Path, limit: int = 20_000) -> list[Past]:
     """The last events, oldest first; empty without a database. Raises OSError when it cannot be read."""
     if not path.is_file():
@@ -36,11 +32,11 @@ def past(path: Path, limit: int = 20_000) -> list[Past]:
             database.close()
     except sqlite3.Error as error:
         raise OSError(f"{path}: {error}") from error
-    decoder = msgspec.json.Decoder(_Kept)
+    decoder = msgspec.json.Decoder(RoutingEvent)  # what an older version did not know holds its default
     return _joined([decoder.decode(body) for (body,) in reversed(rows)])
 
 
-def _joined(events: list[_Kept]) -> list[Past]:
+def _joined(events: list[RoutingEvent]) -> list[Past]:
     """Outcomes beside the events they are of: the nearest earlier one of that id (ids begin anew with a daemon)."""
     outcomes: dict[int, tuple[bool | None, str | None]] = {}
     latest: dict[int, int] = {}

@@ -16,18 +16,18 @@ class LogSink:
 
     def __init__(self, descriptor: int = 2) -> None:
         self._descriptor = descriptor
-        self._waiting: deque[str | threading.Event] = deque()
+        self._waiting: deque[str | bytes | threading.Event] = deque()
         self._wake = threading.Event()
         self._dropped = 0
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
         """Hand over whole lines."""
         if len(self._waiting) >= LINES_MAX:
             self._dropped += 1
             return
         if self._dropped:
-            text = f"(the log was not read: {self._dropped} entries are missing here)\n{text}"
+            self._waiting.append(f"(the log was not read: {self._dropped} entries are missing here)\n")
             self._dropped = 0
         self._waiting.append(text)
         self._wake.set()
@@ -44,10 +44,10 @@ class LogSink:
             self._wake.clear()
             while self._waiting:
                 item = self._waiting.popleft()
-                if isinstance(item, str):
-                    self._say(item.encode("utf-8", "backslashreplace"))
-                else:
+                if isinstance(item, threading.Event):
                     item.set()
+                else:
+                    self._say(item if isinstance(item, bytes) else item.encode("utf-8", "backslashreplace"))
 
     def _say(self, data: bytes) -> None:
         # Past Python's own stream: its lock would be held for as long as nobody reads, also against our end.

@@ -16,7 +16,8 @@ from brainrouter.wire.prompt_text import masked
 LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
 
 _log = logging.getLogger("brainrouter")
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_DEL = 0x7F
 
 
 class _Line(logging.Formatter):
@@ -73,10 +74,12 @@ def set_level(level: int) -> None:
 
 def log_events(events: list[RoutingEvent]) -> None:
     """One structured line for each finished request. Their texts were masked when they were recorded."""
-    if not _log.isEnabledFor(logging.INFO):
+    if not events or not _log.isEnabledFor(logging.INFO):
         return
-    at = time.strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"{at} INFO    brainrouter.request {plain(_encode(event).decode())}\n" for event in events]
+    before = time.strftime("%Y-%m-%d %H:%M:%S INFO    brainrouter.request ").encode()
+    objects = _encoder.encode_lines(events)[:-1]  # no line's end within one, nor any other byte below a space
+    lines = b"%b%b\n" % (before, objects.replace(b"\n", b"\n" + before))
+    safe = lines.isascii() and _DEL not in lines
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _ToSink):
-            handler.sink.write("".join(lines))
+            handler.sink.write(lines if safe else plain(lines.decode()))

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from brainrouter.live import Live
-from brainrouter.wire.event import RoutingEvent
+from brainrouter.wire.event import RoutingEvent, shown
 from brainrouter.wire.sse import frame
 
 TICK_S = 0.4
@@ -113,7 +114,7 @@ class Broadcast:
     def heard(self, events: list[RoutingEvent]) -> None:
         """A listener of the live state."""
         if self._subscriptions:
-            self._send("routing", _ENCODER.encode(events))
+            self._send("routing", _ENCODER.encode([shown(event) for event in events]))
 
     def changed(self) -> None:
         """Look at the views now instead of at the next tick."""
@@ -151,5 +152,5 @@ class Broadcast:
     def _snapshot(self) -> bytes:
         self._live.tell()  # or what has just finished would come a second time
         body = {name: view() for name, view in self._views.items()}
-        events = list(self._live.events)[:SNAPSHOT_EVENTS]
+        events = [shown(event) for event in islice(self._live.events, SNAPSHOT_EVENTS)]
         return frame(_ENCODER.encode({**self._constants(), **body, "events": events}), "snapshot")

@@ -50,17 +50,17 @@ class Status:
 
     def stats(self) -> dict[str, Any]:
         """The body of /api/routing-stats, over the whole run; latencies over the events kept in memory."""
-        counts, events = self._live.counts, list(self._live.events)
+        totals, events = self._live.totals(), list(self._live.events)
         answered = sorted(
             event.total_ms for event in events if event.total_ms is not None and not event.error
         )
         decided = sorted(event.decide_ms for event in events if event.decide_ms is not None)
         return {
-            "requests": counts["requests"],
-            "cloud": counts["decision:cloud"],
-            "local": counts["decision:local"],
-            "fallbacks": counts["fallbacks"],
-            "errors": counts["errors"],
+            "requests": totals.requests,
+            "cloud": totals.decisions["cloud"],
+            "local": totals.decisions["local"],
+            "fallbacks": totals.fallbacks,
+            "errors": totals.errors,
             "in_flight": len(self._live.in_flight),
             "total_ms": _quantiles(answered),
             "decide_ms": _quantiles(decided),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from msgspec import structs
 
 
-class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
+class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One request, from arrival to its last byte. Times are wall-clock seconds; durations are milliseconds.
 
-    A field that is not known is null, never invented: tokens and price come only from what an upstream said.
+    A field that is not known is None, never invented: tokens and price come only from what an upstream said. As JSON,
+    which the store and the log keep, it says only what is known: half of the bytes. See `shown`.
     """
 
     id: int
@@ -63,3 +67,8 @@ class RoutingEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
     # how often the model asked for tools that wait, and was answered by us within the request
     lean_searches: int | None = None
     finish: str | None = None
+
+
+def shown(event: RoutingEvent) -> dict[str, Any]:
+    """The event as the API shows it: every field, null where it is not known."""
+    return structs.asdict(event)

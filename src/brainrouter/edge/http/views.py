@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -12,6 +13,7 @@ import msgspec
 from brainrouter.edge.http.routes import Answer, problem
 from brainrouter.http1.message import Reply, Request
 from brainrouter.live import Live
+from brainrouter.wire.event import shown
 from brainrouter.wire.models import ModelRow, anthropic_models, openai_models
 
 EVENTS_SHOWN = 50
@@ -66,8 +68,8 @@ class Views:
         asked = parse_qs(request.query).get("limit", [str(EVENTS_SHOWN)])[0]
         if not re.fullmatch(r"[0-9]{1,3}", asked) or not 0 < int(asked) <= 500:
             return problem(request.path, 400, "limit must be a whole number from 1 to 500", param="limit")
-        shown = list(self._live.events)[: int(asked)]
-        return as_json({"events": shown, "total": self._live.counts["requests"]})
+        events = [shown(event) for event in islice(self._live.events, int(asked))]
+        return as_json({"events": events, "total": self._live.totals().requests})
 
     async def stats(self, _: Request) -> Answer:
         """GET /api/routing-stats."""
