@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
-from brainrouter.brain.session import Session, Sessions
+from brainrouter.brain.session import Sessions
+from brainrouter.in_flight import InFlight
 from brainrouter.policy.breaker import HEALTHY, Breaker
 from brainrouter.wire.event import RoutingEvent
 
 EVENTS_KEPT = 500
 Listener = Callable[[list[RoutingEvent]], None]
-
-
-class InFlight(msgspec.Struct):
-    """A request that is being answered. `phase` is what `/api/inference-status` shows.
-
-    `folder` will tell the caller's folder, where its process can be seen.
-    """
-
-    event: RoutingEvent
-    started: float
-    phase: str = "classifying"
-    pieces: int = 0
-    session: Session | None = None
-    folder: asyncio.Future[str | None] | None = None
 
 
 @dataclass(slots=True)
@@ -81,17 +65,8 @@ class Live:
     unheard: list[RoutingEvent] = field(default_factory=list[RoutingEvent])
     next_id: int = 1
 
-    def begin(self, event: RoutingEvent, now: float) -> InFlight:
-        """Register a request that has just arrived. `now` is monotonic."""
-        running = InFlight(event, now)
-        self.in_flight[event.id] = running
-        return running
-
-    def finish(self, running: InFlight) -> bool:
-        """Move a request to the past, once. True when `tell` should be called soon: listeners hear batches."""
-        if self.in_flight.pop(running.event.id, None) is None:
-            return False
-        event = running.event
+    def over(self, event: RoutingEvent) -> bool:
+        """A request is past. True when `tell` should be called soon: listeners hear batches."""
         self.events.appendleft(event)
         self.unheard.append(event)
         return len(self.unheard) == 1

@@ -328,7 +328,7 @@ def _never() -> bool:
 
 def _local_generates(live: Live) -> Callable[[], bool]:
     def busy() -> bool:
-        return any(item.event.provider == EMBEDDED for item in live.in_flight.values())
+        return any(item.side == "local" for item in live.in_flight.values())
 
     return busy
 

@@ -114,7 +114,7 @@ def test_one_that_reads_too_slowly_gets_a_snapshot_in_place_of_a_queue_without_e
             assert b"event: snapshot" in (await one.take(1) or b"")
         for number in range(QUEUE_FRAMES + 1):
             event = RoutingEvent(id=number, time=0.0, dialect="chat", requested_model="auto", stream=False)
-            live.finish(live.begin(event, 0.0))
+            live.over(event)
             live.tell()
             assert b"event: routing" in (await quick.take(1) or b"")
         caught_up = await slow.take(1) or b""

@@ -44,7 +44,7 @@ async def _relayed(stage: Stage, model: str, stream: bool) -> RoutingEvent:
             answer.close()
     finally:
         await client.close()
-    return running.event
+    return live.events[0]
 
 
 def relayed(stage: Stage, model: str = "auto", *, stream: bool) -> RoutingEvent:

@@ -18,7 +18,8 @@ from brainrouter.brain.verdict import Verdict
 from brainrouter.flows.fitness import Fitness
 from brainrouter.flows.record import Recorder
 from brainrouter.flows.tool_rounds import RoundsStream, ToolRounds
-from brainrouter.live import InFlight, Live
+from brainrouter.in_flight import InFlight
+from brainrouter.live import Live
 from brainrouter.policy import breaker as breakers
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.failure import Failure
@@ -126,7 +127,7 @@ class Relay:
         intent = overruled(
             intent_of(ask.model, self._live.local_names), ask.headers.get("x-brainrouter-route")
         )
-        held = await self._guard(ask, ask.raw, running.event.cwd, running.folder) if self._guard else None
+        held = await self._guard(ask, ask.raw, running.cwd, running.folder) if self._guard else None
         verdict = await self._decide(ask, intent, held)
         self._recorder.decided(running, verdict)
         return intent, verdict
@@ -304,9 +305,9 @@ class Running:
 
 def explain(running: InFlight, attempt: Attempt) -> tuple[tuple[str, str], ...]:
     """The response headers that say where a request went, and why."""
-    event = running.event
-    reason = f"fallback: {attempt.fallback}" if attempt.fallback else event.reason
-    return _explained(attempt.side, reason, event.model or attempt.model)
+    decided = "" if running.verdict is None else running.verdict.reason
+    reason = f"fallback: {attempt.fallback}" if attempt.fallback else decided
+    return _explained(attempt.side, reason, running.model or attempt.model)
 
 
 @lru_cache(maxsize=256)

@@ -154,11 +154,10 @@ class Reviewer:
         ask = parse_chat(msgspec.json.encode(body), {})
         ask.session, ask.harness = session.id, HARNESS
         running = self._recorder.arrived(ask, f"review {session.task_id}: {session.summary}")
-        event = running.event
-        event.cwd, event.iteration = session.cwd, round_.iteration
+        running.cwd, running.iteration = session.cwd, round_.iteration
         answer = await self._relay.answer(ask, running)
         assert isinstance(answer, WholeAnswer)  # the ask was not for a stream
-        round_.model, round_.side = event.model, event.side or event.decision
+        round_.model, round_.side = running.model, running.side
         facts = answer.whole.facts
         round_.prompt_tokens, round_.completion_tokens = facts.prompt_tokens, facts.completion_tokens
         said = Answer(_content(answer.whole.document), facts.finish == "length")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from brainrouter import __version__
-from brainrouter.live import InFlight, Live
+from brainrouter.in_flight import InFlight
+from brainrouter.live import Live
 from brainrouter.policy.service_dot import cloud_dot, dot_of, local_dot
 
 SHOWN = 20
@@ -58,12 +59,10 @@ class Services:
 
     def waits_for_local(self) -> bool:
         """Whether some request waits for a local model, so that its loading is worth a look."""
-        return any(
-            item.phase == "waiting" and item.event.side == "local" for item in self._live.in_flight.values()
-        )
+        return any(item.phase == "waiting" and item.side == "local" for item in self._live.in_flight.values())
 
     def _request(self, item: InFlight, now: float) -> dict[str, Any]:
-        event = item.event
+        event = item.event()
         elapsed = now - item.started
         return {
             "id": event.id,
@@ -90,21 +89,21 @@ class Services:
 
     def _phase(self, item: InFlight) -> str:
         """The recorder's word, made finer where the local side's state says more."""
-        if item.phase != "waiting" or item.event.side != "local":
+        if item.phase != "waiting" or item.side != "local":
             return item.phase
         states = {model.id: model.state for model in self._live.local_models}
-        match states.get(item.event.model or ""):
+        match states.get(item.model or ""):
             case "starting":
                 return "loading model"
             case "ready":
-                return "prompt processing" if item.event.stream else "generating"
+                return "prompt processing" if item.ask.stream else "generating"
             case _:
                 return "waiting"
 
 
 def _rate(item: InFlight, elapsed: float) -> float | None:
     """Pieces of the stream a second since the first, which with llama.cpp are tokens; None when it is too early."""
-    first = item.event.first_byte_ms
+    first = item.first_byte_ms
     if first is None:
         return None
     generating = elapsed - first / 1000

@@ -10,7 +10,7 @@ from functools import partial
 from brainrouter.adapters.inet_diag import InetDiag, Owner
 from brainrouter.adapters.peer import TcpPeers, cwd_of, is_ours, unix_pid
 from brainrouter.http1.message import Peer
-from brainrouter.live import InFlight
+from brainrouter.in_flight import InFlight
 from brainrouter.remembered import remembered
 
 REMEMBERED = 1024
@@ -76,4 +76,4 @@ async def folder_of(peer: Peer) -> str | None:
 
 def _fill(running: InFlight, found: asyncio.Future[str | None]) -> None:
     if not found.cancelled() and not found.exception():
-        running.event.cwd = found.result()
+        running.cwd = found.result()

@@ -13,7 +13,8 @@ from brainrouter.flows.record import Recorder
 from brainrouter.flows.relay import Relay, Running
 from brainrouter.http1.framing import header_lines
 from brainrouter.http1.message import Reply, Request, StreamReply
-from brainrouter.live import InFlight, Live
+from brainrouter.in_flight import InFlight
+from brainrouter.live import Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.error_reply import error_reply, overflow_frame
 from brainrouter.policy.failure import Failure
@@ -111,5 +112,5 @@ def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def decision_headers(running: InFlight) -> tuple[tuple[str, str], ...]:
-    decision = running.event.decision
-    return (("x-brainrouter-decision", decision),) if decision else ()
+    verdict = running.verdict
+    return () if verdict is None else (("x-brainrouter-decision", verdict.route),)
