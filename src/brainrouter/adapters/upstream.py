@@ -98,7 +98,9 @@ class Upstream:
             response = await self._send(out, total_s)
             try:
                 response.allow_for(began + total_s - monotonic())
-                headers = await self._accepted(response)
+                headers = response.headers
+                if response.status != 200:
+                    raise await self._refusal(response)
                 body = await read_all(response, headers, ANSWER_MAX_BYTES, total_s)
             finally:
                 response.close()
@@ -124,7 +126,9 @@ class Upstream:
             response = await self._send(out, first_byte_s)
             try:
                 response.allow_for(began + first_byte_s - monotonic())
-                headers = await self._accepted(response)
+                headers = response.headers
+                if response.status != 200:
+                    raise await self._refusal(response)
                 live = LiveStream(response, headers, out.dialect, self.side, self.timeouts, inward)
                 await live.begin()
                 if self.side == "local":
@@ -177,17 +181,14 @@ class Upstream:
             first_byte_s=first_byte_s, shared=out.shared,
         )  # fmt: skip
 
-    async def _accepted(self, response: Response) -> dict[str, str]:
-        """The headers of a 200 answer. Raises the Failure that any other status means."""
-        headers = response.headers
-        if response.status == 200:
-            return headers
+    async def _refusal(self, response: Response) -> Failure:
+        """What an answer of any status but 200 means."""
         response.allow_for(ERROR_BODY_S)
         try:
-            body = await read_all(response, headers, ERROR_MAX_BYTES, ERROR_BODY_S)
+            body = await read_all(response, response.headers, ERROR_MAX_BYTES, ERROR_BODY_S)
         except (Failure, UpstreamError):
             body = b""
-        raise failure_of(self.side, response.status, headers, body, datetime.now(UTC))
+        return failure_of(self.side, response.status, response.headers, body, datetime.now(UTC))
 
     def _checked(self, status: int, headers: dict[str, str], body: bytes, dialect: Dialect) -> Whole:
         facts = None if says_stub(headers) else plain_facts(dialect, body)

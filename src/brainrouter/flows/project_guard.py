@@ -32,15 +32,13 @@ class ProjectGuard:
         """What holds the request `raw`, if anything. `finding` gives the caller's folder where `cwd` is not known."""
         if cwd is None and finding is not None:
             cwd = await _found(finding)
-        rules = () if cwd is None else await self._rules(cwd)
         said = None if ask is None else self._folder_said(ask, cwd)
-        if said is not None and said != cwd:
-            rules += await self._rules(said)
+        rules: tuple[ProjectRules, ...] = ()
+        for folder in (cwd,) if said == cwd else (cwd, said):
+            if folder is not None:
+                known = self._files.known(folder)
+                rules += known if known is not None else await self._files.look(folder)
         return hold(rules, raw) if rules else None
-
-    async def _rules(self, folder: str) -> tuple[ProjectRules, ...]:
-        known = self._files.known(folder)
-        return known if known is not None else await self._files.look(folder)
 
     def _folder_said(self, ask: Ask, cwd: str | None) -> str | None:
         """The folder that the prompt names. Read once for each session; without one, where nothing else is known."""
