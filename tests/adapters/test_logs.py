@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
+import re
+from collections.abc import Iterator
 
 import pytest
 
 from brainrouter.adapters.log_sink import LINES_MAX, LogSink
-from brainrouter.adapters.logs import level_of, start_logging
+from brainrouter.adapters.logs import level_of, log_events, start_logging
+from brainrouter.wire.event import RoutingEvent
 
 
 @pytest.mark.parametrize(
@@ -36,25 +41,56 @@ def test_the_level_is_the_environments_then_the_flags(
     assert level_of(env, flag) == level
 
 
-def test_keys_are_masked_at_the_sink_even_in_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+@contextlib.contextmanager
+def logging_to_stderr() -> Iterator[LogSink]:
     root, own = logging.getLogger(), logging.getLogger("brainrouter")
     before = root.handlers[:], root.level, own.level, logging.raiseExceptions
     try:
         sink = start_logging(logging.INFO)
-        own.info("with Bearer abcdefghijkl in it")
-        try:
-            raise ValueError("sk-abcdefgh12345678")
-        except ValueError:
-            own.exception("failed")
+        yield sink
         sink.finish()
     finally:
         root.handlers[:], logging.raiseExceptions = before[0], before[3]
         root.setLevel(before[1])
         own.setLevel(before[2])
+
+
+def test_keys_are_masked_at_the_sink_even_in_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    own = logging.getLogger("brainrouter")
+    with logging_to_stderr():
+        own.info("with Bearer abcdefghijkl in it")
+        try:
+            raise ValueError("sk-abcdefgh12345678")
+        except ValueError:
+            own.exception("failed")
     said = capfd.readouterr().err
     assert "Bearer ***" in said
     assert "sk-***" in said
     assert "abcdefgh" not in said
+
+
+@pytest.mark.parametrize(
+    "words", ["plain", "line\nend", "bell\a", "del\x7f", "ümlaut", "turned \u202e round", "\x1b[2J"]
+)
+def test_a_request_is_one_line_with_nothing_in_it_that_moves_the_terminal(
+    words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events = [
+        RoutingEvent(
+            id=number, time=0.0, dialect="chat", requested_model="auto", stream=False, prompt_excerpt=words
+        )
+        for number in (1, 2)
+    ]
+    with logging_to_stderr():
+        log_events(events)
+        log_events([])
+    lines = capfd.readouterr().err.splitlines()
+    assert all(line.isprintable() for line in lines)
+    heads, objects = zip(*(line.split(" brainrouter.request ") for line in lines), strict=True)
+    assert all(re.fullmatch(r"[0-9-]{10} [0-9:]{8} INFO   ", head) for head in heads)
+    assert [object_.partition(",")[0] for object_ in objects] == ['{"id":1', '{"id":2']
+    if words in ("plain", "line\nend", "bell\a", "ümlaut", "\x1b[2J"):  # the others are shown by their number
+        assert json.loads(objects[0])["prompt_excerpt"] == words
 
 
 def test_a_log_that_nobody_reads_holds_nobody_up_and_says_later_what_is_missing() -> None:

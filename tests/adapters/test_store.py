@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from pathlib import Path
 
+import msgspec
+
+from brainrouter.adapters.history import past
 from brainrouter.adapters.store import KEPT_DAYS, SCHEMA_VERSION, EventStore
 from brainrouter.wire.event import RoutingEvent
 
@@ -37,6 +41,20 @@ def test_what_was_added_is_there_after_the_end(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     write(path, event(5000))
     assert kept(path)[-1] == 5000
+
+
+def test_an_event_comes_back_as_it_was_though_only_what_is_known_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    bare = event(1)
+    told = msgspec.structs.replace(
+        bare, id=2, decision="cloud", gain=0.0, attempts=["a: b"], outcome_ok=False
+    )
+    write(path, bare, told)
+    assert [item.event for item in past(path)] == [bare, told]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        bodies = [json.loads(row[0]) for row in database.execute("select body from events order by id")]
+    assert set(bodies[0]) == {"id", "time", "dialect", "requested_model", "stream"}
+    assert set(bodies[1]) - set(bodies[0]) == {"decision", "gain", "attempts", "outcome_ok"}
 
 
 def test_old_events_go_and_young_ones_stay(tmp_path: Path) -> None:

@@ -48,6 +48,18 @@ def test_of_any_other_name_only_the_model_is_changed() -> None:
     assert cloud(raw).body == raw.replace(b'"gpt-5"', b'"auto"')
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
+@pytest.mark.parametrize("name", ["cloud", "a\\b", 'a"b', "\\", "\\\\", "ü", "", "\n", "model"])
+def test_the_model_is_replaced_however_its_name_is_written(name: str, separators: tuple[str, str]) -> None:
+    for place in (("model", "messages"), ("messages", "model")):
+        body = {"model": name, "messages": [{"role": "user", "content": 'a "model":"cloud" in the text'}]}
+        for ascii_only in (True, False):
+            raw = json.dumps(
+                {key: body[key] for key in place}, separators=separators, ensure_ascii=ascii_only
+            )
+            assert json.loads(cloud(raw.encode()).document) == {**body, "model": "auto"}
+
+
 @given(
     st.dictionaries(
         st.text(max_size=8).filter(lambda name: name not in ("model", "messages")),
