@@ -158,11 +158,11 @@ class Daemon:
             await self._close()
 
     async def _close(self) -> None:
-        self.live.tell()
         await self.classifier.close()
         if self.embedded is not None:
             await self.embedded.close()
         await self._lasting.client.close()
+        self.live.tell()  # the last events: those of the requests that were cut just now, too
         self._store.close()
 
 
