@@ -1,4 +1,4 @@
-"""What a request leaves behind: fills its event as it goes, and closes it exactly once."""
+"""What a request leaves behind: gathers it as it goes, and writes it down exactly once, when its answer has left."""
 
 from __future__ import annotations
 
