@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter as TallyOf
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -94,7 +95,7 @@ class Metrics(Collector):
         self._gauges = gauges
         self._requests: TallyOf[tuple[str, str, str, str]] = TallyOf()
         self._tokens: TallyOf[tuple[str, str]] = TallyOf()
-        self._answer: dict[str, _Histogram] = {}
+        self._answer = defaultdict[str, _Histogram](lambda: _Histogram(ANSWER_BUCKETS_S))
         self._decide = _Histogram(DECIDE_BUCKETS_S)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -107,8 +108,7 @@ class Metrics(Collector):
             outcome = "error" if event.error else "ok"
             self._requests[(decision, event.stage or "none", "yes" if event.fallback else "no", outcome)] += 1
             if event.total_ms is not None:
-                histogram = self._answer.setdefault(decision, _Histogram(ANSWER_BUCKETS_S))
-                histogram.observe(event.total_ms / 1000)
+                self._answer[decision].observe(event.total_ms / 1000)
             if event.decide_ms is not None:
                 self._decide.observe(event.decide_ms / 1000)
             self._tokens[(decision, "prompt")] += event.prompt_tokens or 0
