@@ -51,7 +51,7 @@ def assert_openai_error(found: Answer, status: int) -> dict[str, Any]:
         (b'{"a":' * 30_000, "not valid JSON" if FOLLOWS_DEEP else "nested too deeply"),
         (b'{"messages":' + b"[" * 90_000, "not valid JSON" if FOLLOWS_DEEP else "nested too deeply"),
         (
-            b'{"messages":[{"role":"user","content":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
+            b'{"messages":[{"role":"user","content":' + b"[" * 20_000 + b"]" * 20_000 + b"}]}",
             "expected object" if FOLLOWS_DEEP else "nested too deeply",
         ),
     ],

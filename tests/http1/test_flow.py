@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import sys
 
 import pytest
 
@@ -15,7 +16,11 @@ from tests.http1.rig import Wire, client, piped, run, served, until, upstream, w
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 GET_OLD = b"GET / HTTP/1.0\r\n\r\n"
 MIB = 1 << 20
+# CVE-2024-12254: in these, asyncio's own transport does not say that writelines has filled it. The daemon has uvloop's.
+NEVER_FULL = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
+never_full = pytest.mark.xfail(NEVER_FULL, reason="this Python's writelines never pauses a protocol")
 loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+loops_that_pause = pytest.mark.parametrize("loop", ["uvloop", pytest.param("asyncio", marks=never_full)])
 
 
 def stop_reading(one: Wire, *, window: int = 0) -> None:
@@ -24,7 +29,7 @@ def stop_reading(one: Wire, *, window: int = 0) -> None:
     one.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
 
-@loops
+@loops_that_pause
 def test_a_client_that_never_reads_holds_the_producer_and_is_cut_in_the_end(loop: str):
     written = 0
     ended = asyncio.Event()
@@ -84,7 +89,7 @@ def test_pipelined_large_answers_wait_for_the_reader():
     run(main())
 
 
-@loops
+@loops_that_pause
 def test_a_paused_client_pauses_the_upstream_through_the_pipe(loop: str):
     sent = 0
 
