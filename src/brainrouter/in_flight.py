@@ -12,6 +12,7 @@ from brainrouter.policy.lean.turn import Saving
 from brainrouter.policy.plan import Attempt
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.event import RoutingEvent
+from brainrouter.wire.plain_text import sayable
 from brainrouter.wire.prompt_text import excerpt, last_user_text
 from brainrouter.wire.whole import Facts
 
@@ -67,7 +68,8 @@ class InFlight(msgspec.Struct):
         event = RoutingEvent(
             id=self.id, time=self.time, dialect=ask.dialect, requested_model=ask.model[:200], stream=ask.stream
         )  # fmt: skip
-        event.harness, event.session, event.cwd = ask.harness, ask.session, self.cwd
+        event.harness, event.session = ask.harness, ask.session
+        event.cwd = None if self.cwd is None else sayable(self.cwd)
         if self.words is None:
             self.words = excerpt(last_user_text(ask))
         event.prompt_excerpt, event.iteration = self.words, self.iteration

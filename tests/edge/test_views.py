@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -186,38 +187,52 @@ def test_the_callers_folder_is_on_the_event(daemon: Daemon, unix: bool) -> None:
         eventually(lambda: daemon.event(text)["cwd"] == os.getcwd())
 
 
-def test_the_folder_is_that_of_the_process_that_calls(daemon: Daemon, tmp_path: os.PathLike[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"), [(b"plain", "plain"), ("für".encode(), "für"), (b"caf\xe9", "caf\ufffd")]
+)
+@pytest.mark.parametrize("ruled", [False, True])
+def test_the_folder_is_that_of_the_process_that_calls(
+    daemon: Daemon, tmp_path: Path, name: bytes, shown: str, ruled: bool
+) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    if ruled:
+        (folder / ".brainrouter.yaml").write_text("never_cloud: true\n", encoding="utf-8")
+    words = f"from a child in {shown}, {ruled}"
     program = (
         "import socket,sys,json; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-        "b=json.dumps({'model':'local','messages':[{'role':'user','content':'from a child'}]}).encode();"
+        "b=json.dumps({'model':sys.argv[3],'messages':[{'role':'user','content':sys.argv[2]}]}).encode();"
         "s.sendall(b'POST /v1/chat/completions HTTP/1.1\\r\\nhost: x\\r\\ncontent-type: application/json\\r\\n'"
         "b'content-length: %d\\r\\n\\r\\n'%len(b)+b); s.recv(65536); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", program, str(daemon.socket_path)]
-    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as child:
-        found = eventually(
-            lambda: [e["cwd"] for e in daemon.events() if e["prompt_excerpt"] == "from a child" and e["cwd"]]
+    command = [sys.executable, "-c", program, str(daemon.socket_path), words, "cloud" if ruled else "local"]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE) as child:
+        (found,) = eventually(
+            lambda: [e for e in daemon.events() if e["prompt_excerpt"] == words and e["cwd"]]
         )
         assert child.stdin is not None
         child.stdin.close()
-    assert found == [os.path.realpath(tmp_path)]
+    assert found["cwd"] == os.path.join(os.path.realpath(tmp_path), shown)
+    assert (f"{shown}/.brainrouter.yaml" in found["reason"]) is ruled
+    assert eventually(lambda: kept_of(daemon, words)) == [("local", "privacy" if ruled else "explicit", 200)]
+
+
+def kept_of(daemon: Daemon, words: str) -> list[tuple[str, str, int]]:
+    """What the store has of a request."""
+    if not daemon.database.exists():
+        return []
+    uri = f"file:{daemon.database}?mode=ro"
+    with (
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as database,
+        contextlib.suppress(sqlite3.Error),
+    ):
+        rows = database.execute("select decision, stage, status, body from events").fetchall()
+        return [row[:3] for row in rows if f'"{words}"'.encode() in row[3]]
+    return []
 
 
 def test_events_are_kept_in_sqlite(daemon: Daemon) -> None:
     daemon.chat("local", "remember me")
-
-    def kept() -> list[tuple[str, str, int]]:
-        if not daemon.database.exists():
-            return []
-        uri = f"file:{daemon.database}?mode=ro"
-        with (
-            contextlib.closing(sqlite3.connect(uri, uri=True)) as database,
-            contextlib.suppress(sqlite3.Error),
-        ):
-            rows = database.execute("select decision, stage, status, body from events").fetchall()
-            return [row[:3] for row in rows if b'"remember me"' in row[3]]
-        return []
-
-    assert eventually(kept) == [("local", "explicit", 200)]
+    assert eventually(lambda: kept_of(daemon, "remember me")) == [("local", "explicit", 200)]
     assert daemon.database.stat().st_mode & 0o777 == 0o600
     assert daemon.database.parent.stat().st_mode & 0o777 == 0o700

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from brainrouter.brain.project_rules import FILE, ProjectRules, rules_of
 from brainrouter.config_tree import read_yaml
+from brainrouter.wire.plain_text import sayable
 
 FRESH_S = 1.0  # a folder that was looked at so lately is not looked at again
 LOOK_S = 2.0
@@ -43,7 +44,9 @@ class RuleFiles:
             async with asyncio.timeout(LOOK_S):
                 found = await asyncio.to_thread(self.read, folder)
         except TimeoutError:
-            return (ProjectRules(f"{FILE} of {folder}", problem="its folder could not be read in time"),)
+            return (
+                ProjectRules(f"{FILE} of {sayable(folder)}", problem="its folder could not be read in time"),
+            )
         _keep(self._folders, folder, (time.monotonic(), found))
         return found
 
@@ -109,7 +112,7 @@ def _bad(path: str, problem: str) -> ProjectRules:
 
 def _place(path: str) -> str:
     """The file as it is named to a person: with the folder that it is in."""
-    return os.path.join(os.path.basename(os.path.dirname(path)), FILE)
+    return sayable(os.path.join(os.path.basename(os.path.dirname(path)), FILE))
 
 
 def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:

@@ -12,5 +12,10 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() or char in _KEPT else _shown(ord(char)) for char in text)
 
 
+def sayable(path: str) -> str:
+    """A path as text that can be written: what in a file's name is no UTF-8 (Python's surrogates) becomes U+FFFD."""
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _shown(code: int) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
