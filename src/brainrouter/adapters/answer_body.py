@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from brainrouter.adapters.content_decoding import BadEncoding, decoder, unchanged
+from brainrouter.adapters.content_decoding import BadEncoding, decoder
 from brainrouter.http1.client import Response
 from brainrouter.http1.errors import TooLarge
 from brainrouter.policy import failure as kinds
@@ -32,10 +32,7 @@ def object_of(body: bytes) -> dict[str, Any]:
 
 def body_decoder(headers: dict[str, str], limit: int | None = None) -> Callable[[bytes], bytes]:
     """What makes the body's pieces plain, by its headers. Raises Failure for a coding that is not read."""
-    coding = headers.get("content-encoding")
-    if coding is None:
-        return unchanged
     try:
-        return decoder(coding, limit)
+        return decoder(headers.get("content-encoding", ""), limit)
     except BadEncoding as error:
         raise Failure(kinds.MALFORMED, str(error)) from error

@@ -124,10 +124,8 @@ class Relay:
 
     async def _decided(self, ask: Ask, running: InFlight) -> tuple[Intent, Verdict]:
         """What was asked for, and what came of it."""
-        intent = intent_of(ask.model, self._live.local_names)
         said = ask.headers.get("x-brainrouter-route")
-        if said is not None:
-            intent = overruled(intent, said)
+        intent = overruled(intent_of(ask.model, self._live.local_names), said)
         held = await self._guard(ask, ask.raw, running.cwd, running.folder) if self._guard else None
         verdict = await self._decide(ask, intent, held)
         self._recorder.decided(running, verdict)

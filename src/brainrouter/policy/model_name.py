@@ -29,7 +29,9 @@ class Intent(msgspec.Struct, frozen=True):
 
 def overruled(intent: Intent, said: str | None) -> Intent:
     """The intent after the header `x-brainrouter-route: local|cloud|auto`; any other value says nothing."""
-    word = (said or "").strip().lower()
+    if said is None:
+        return intent
+    word = said.strip().lower()
     if word == "auto":
         return Intent("auto", made_up=intent.made_up)
     if word == "local":

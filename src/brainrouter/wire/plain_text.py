@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-_KEPT = "\n\t"
+_KEPT = "\t"
 
 
 def plain(text: str) -> str:
     """`text` without control characters, escape sequences and marks of direction; lines and tabs stay."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in _KEPT else _shown(ord(char)) for char in text)
+    # Line by line: one odd character among hundreds of lines is no reason to look at each of theirs.
+    return "\n".join([line if line.isprintable() else _marked(line) for line in text.split("\n")])
+
+
+def _marked(line: str) -> str:
+    return "".join(char if char.isprintable() or char in _KEPT else _shown(ord(char)) for char in line)
 
 
 def sayable(path: str) -> str:
