@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import socket
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from brainrouter.adapters.history import past
 from tests.daemon import Daemon, Stage, eventually
 from tests.sim.handle import ROOT, SimLlamaSwap
 from tests.sim.scripts import answer, endless, silence
@@ -173,10 +172,8 @@ def test_a_stream_that_does_not_end_in_time_is_cut_and_never_looks_whole() -> No
                 said += data
         assert b"[DONE]" not in said
         assert not said.endswith(b"0\r\n\r\n")
-        with contextlib.closing(sqlite3.connect(stage.daemon.database)) as database:
-            assert database.execute("select status, error from events").fetchall() == [
-                (499, "the client left")
-            ]
+        (kept,) = past(stage.daemon.database)
+        assert (kept.event.status, kept.event.error) == (499, "the client left")
 
 
 def test_a_second_sigterm_ends_at_once() -> None:

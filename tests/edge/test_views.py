@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from brainrouter.adapters.history import past
 from brainrouter.wire.event import RoutingEvent
 from tests.daemon import Daemon, Stage, chat_body, eventually
 from tests.sim.handle import SimLlamaSwap
@@ -217,17 +217,13 @@ def test_the_folder_is_that_of_the_process_that_calls(
     assert eventually(lambda: kept_of(daemon, words)) == [("local", "privacy" if ruled else "explicit", 200)]
 
 
-def kept_of(daemon: Daemon, words: str) -> list[tuple[str, str, int]]:
+def kept_of(daemon: Daemon, words: str) -> list[tuple[str | None, str, int | None]]:
     """What the store has of a request."""
-    if not daemon.database.exists():
-        return []
-    uri = f"file:{daemon.database}?mode=ro"
-    with (
-        contextlib.closing(sqlite3.connect(uri, uri=True)) as database,
-        contextlib.suppress(sqlite3.Error),
-    ):
-        rows = database.execute("select decision, stage, status, body from events").fetchall()
-        return [row[:3] for row in rows if f'"{words}"'.encode() in row[3]]
+    with contextlib.suppress(OSError):
+        kept = [item.event for item in past(daemon.database)]
+        return [
+            (event.decision, event.stage, event.status) for event in kept if event.prompt_excerpt == words
+        ]
     return []
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from brainrouter.adapters.history import past
 from tests.daemon import Daemon
 from tests.faults.catalogue import Promise, Row, Trial
 from tests.faults.rig import TEXT, eventually, patient, pid_of, quiet
@@ -57,8 +58,7 @@ def says(daemon: Daemon, words: str) -> None:
 
 def kept_events(database: Path) -> int:
     """How many events the database holds."""
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
-        return opened.execute("select count(*) from events").fetchone()[0]
+    return len(past(database))
 
 
 def killed_while_writing(trial: Trial) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+
+from brainrouter.adapters.kept_events import EVENTS, opened
 
 ROWS_MAX = 50_000
 
 # A side is where it was answered; a request that never came so far counts for where it was meant to go. A client that
 # left (499) says nothing of the side.
-_GATHER = """
+_GATHER = f"""
 create temp table e as
-select cast((time - :since) / :bucket as integer) as k, coalesce(json_extract(b, '$.side'), decision) as side, decision,
+select cast((time - :since) / :bucket as integer) as k, coalesce(side, decision) as side, decision,
   substr(reason, 1, instr(reason || ' (', ' (') - 1) as reason, fallback,
   error is not null and coalesce(status, 0) != 499 as failed,
   case when error is null then total_ms end as ms,
-  case when error is null then json_extract(b, '$.first_byte_ms') end as first_ms,
-  json_extract(b, '$.prompt_tokens') as prompt, json_extract(b, '$.completion_tokens') as completion
-from (select *, cast(body as text) as b from events where time >= :since order by time desc limit :rows)
-"""
+  case when error is null then first_byte_ms end as first_ms,
+  prompt, completion
+from (
+  select time, json_extract(b, '$.side') as side, json_extract(b, '$.decision') as decision,
+    coalesce(json_extract(b, '$.reason'), '') as reason, json_extract(b, '$.fallback') as fallback,
+    json_extract(b, '$.error') as error, json_extract(b, '$.status') as status,
+    json_extract(b, '$.total_ms') as total_ms, json_extract(b, '$.first_byte_ms') as first_byte_ms,
+    json_extract(b, '$.prompt_tokens') as prompt, json_extract(b, '$.completion_tokens') as completion
+  from ({EVENTS}) order by time desc limit :rows
+)
+"""  # noqa: S608
 _BUCKETS = """
 select k, side, count(*), sum(coalesce(prompt, 0) + coalesce(completion, 0)) from e where side is not null
 group by k, side
@@ -67,7 +74,7 @@ def tally(path: Path, since: float, bucket_s: float) -> Tally:
     if not path.is_file():
         return Tally(0, 0, {}, {}, {}, [])
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        with opened(path) as database:
             return _tally(database, since, bucket_s)
     except sqlite3.Error as error:
         raise OSError(f"the store cannot be read: {error}") from error

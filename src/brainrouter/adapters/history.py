@@ -8,7 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from brainrouter.adapters.kept_events import EVENTS, opened
 from brainrouter.wire.event import RoutingEvent
+
+_BODIES = f"select b from ({EVENTS})"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,14 @@ def past(path: Path, limit: int = 20_000) -> list[Past]:
     if not path.is_file():
         return []
     try:
-        database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            rows = database.execute("select body from events order by time desc limit ?", (limit,)).fetchall()
-        finally:
-            database.close()
+        with opened(path) as database:
+            bodies = database.execute(_BODIES, {"since": 0.0, "rows": limit}).fetchall()
     except sqlite3.Error as error:
         raise OSError(f"{path}: {error}") from error
     decoder = msgspec.json.Decoder(RoutingEvent)  # what an older version did not know holds its default
-    return _joined([decoder.decode(body) for (body,) in reversed(rows)])
+    events = [decoder.decode(body) for (body,) in bodies]
+    events.sort(key=lambda event: (event.time, event.id))
+    return _joined(events[-limit:])
 
 
 def _joined(events: list[RoutingEvent]) -> list[Past]:

@@ -22,15 +22,19 @@ WAITING_MAX = 10_000
 JOBS_MAX = 1_000
 KEPT_DAYS = 30
 PRUNE_EVERY_S = 3600.0
-# Each statement hands the interpreter's lock over and back: under load that costs more than the row.
-ROWS_AT_ONCE = 50
+# They are encoded in one call, which holds the interpreter's lock: some half a millisecond.
+EVENTS_A_ROW = 500
 
 _SCHEMA = """
+-- What versions before `batches` wrote, and write again after a way back: read and pruned, never written here.
 create table if not exists events (
   time real not null, id integer not null, decision text, reason text not null, stage text not null, model text,
   provider text, fallback text, status integer, error text, total_ms real, body blob not null
 );
 create index if not exists events_time on events (time);
+-- `body` is a JSON array of `count` events, `time` the latest of theirs. The index alone says which hold the newest.
+create table if not exists batches (time real not null, count integer not null, body blob not null);
+create index if not exists batches_time on batches (time, count);
 create table if not exists reviews (
   id text primary key, task_id text not null, cwd text not null, status text not null, running integer not null,
   created real not null, updated real not null, row blob not null, body blob not null
@@ -39,8 +43,7 @@ create index if not exists reviews_updated on reviews (updated);
 create index if not exists reviews_task on reviews (task_id, cwd, created);
 """
 
-_INSERT = "insert into events values (?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_MANY = _INSERT + ",(?,?,?,?,?,?,?,?,?,?,?,?)" * (ROWS_AT_ONCE - 1)
+_INSERT = "insert into batches values (?,?,?)"
 
 T = TypeVar("T")
 
@@ -84,6 +87,7 @@ class EventStore:
         self.path = path
         self.lost = 0
         self.problem: str | None = None
+        self._unsaid = False
         self._waiting: deque[RoutingEvent] = deque()
         self._jobs: deque[Job[Any]] = deque()
         self._wake = threading.Event()
@@ -130,7 +134,7 @@ class EventStore:
             jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
             try:
                 database = database or _open(self.path)
-                _insert(database, batch)
+                self._unsayable(_insert(database, batch))
                 batch = []
                 for job in jobs:
                     job.do(database)
@@ -153,6 +157,13 @@ class EventStore:
         if self.problem is None:
             _log.warning("the database cannot be used: %s", error)
         self.problem = str(error)
+
+    def _unsayable(self, errors: list[Exception]) -> None:
+        """Some events of a batch could not be written as JSON: said once, since there may be one in each batch."""
+        self.lost += len(errors)
+        if errors and not self._unsaid:
+            self._unsaid = True
+            _log.warning("an event cannot be kept: %s; others like it are only counted", errors[0])
 
 
 def is_damage(error: Exception) -> bool:
@@ -203,26 +214,41 @@ def _prepared(path: Path) -> sqlite3.Connection:
 def _prune(database: sqlite3.Connection) -> None:
     oldest = time.time() - KEPT_DAYS * 86_400
     database.execute("delete from events where time < ?", (oldest,))
+    database.execute("delete from batches where time < ?", (oldest,))
     database.execute("delete from reviews where updated < ?", (oldest,))
 
 
-def _insert(database: sqlite3.Connection, batch: list[RoutingEvent]) -> None:
-    if not batch:
-        return
-    rows = [_row(event) for event in batch]
-    whole = len(rows) - len(rows) % ROWS_AT_ONCE
+def _insert(database: sqlite3.Connection, events: list[RoutingEvent]) -> list[Exception]:
+    """Write events in one transaction; what was wrong with those that no JSON can be made of, and that are left out."""
+    errors: list[Exception] = []
+    if not events:
+        return errors
     database.execute("begin immediate")
-    for at in range(0, whole, ROWS_AT_ONCE):
-        database.execute(_INSERT_MANY, [value for row in rows[at : at + ROWS_AT_ONCE] for value in row])
-    database.executemany(_INSERT, rows[whole:])
+    for at in range(0, len(events), EVENTS_A_ROW):
+        some = events[at : at + EVENTS_A_ROW]
+        try:
+            body = msgspec.json.encode(some)
+        except Exception:
+            some, wrong = _parted(some)
+            errors += wrong
+            body = msgspec.json.encode(some)
+        if some:
+            database.execute(_INSERT, (max([event.time for event in some]), len(some), body))
     database.execute("commit")
+    return errors
 
 
-def _row(event: RoutingEvent) -> tuple[object, ...]:
-    return (
-        event.time, event.id, event.decision, event.reason, event.stage, event.model, event.provider, event.fallback,
-        event.status, event.error, event.total_ms, msgspec.json.encode(event),
-    )  # fmt: skip
+def _parted(events: list[RoutingEvent]) -> tuple[list[RoutingEvent], list[Exception]]:
+    """The events that JSON can be made of, and what is wrong with the others."""
+    good: list[RoutingEvent] = []
+    errors: list[Exception] = []
+    for event in events:
+        try:
+            msgspec.json.encode(event)
+            good.append(event)
+        except Exception as error:
+            errors.append(error)
+    return good, errors
 
 
 def _close(database: sqlite3.Connection | None) -> None:

@@ -1,4 +1,4 @@
-"""The record every request leaves behind: the row of `/api/routing-events`, of the store and of the log."""
+"""The record every request leaves behind: what `/api/routing-events`, the store and the log say of it."""
 
 from __future__ import annotations
 
