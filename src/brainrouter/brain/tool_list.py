@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from brainrouter.brain.shape import Tool
 from brainrouter.wire.ask import Ask
+from brainrouter.wire.json_body import LIST, OBJECT, opening
 
 # What coding harnesses always offer says nothing of one request: a set that holds some of these is an agent's own.
 _AGENT_TOOLS = frozenset((
@@ -103,10 +104,10 @@ def _tool(row: _Listed) -> Tool:
 def _params(raw: Raw) -> tuple[str, ...]:
     """Parameter names: of a JSON schema, or as a plain list of names."""
     try:
-        first = memoryview(raw)[0]
-        if first == 0x7B:
+        first = opening(raw)
+        if first == OBJECT:
             return tuple(_SCHEMA.decode(raw).properties)
-        if first == 0x5B:
+        if first == LIST:
             return tuple(item for item in cast("list[Any]", _ANY.decode(raw)) if isinstance(item, str))
     except (ValueError, RecursionError):
         pass

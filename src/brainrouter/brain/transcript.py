@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
+from brainrouter.wire.json_body import LIST, TEXT, opening
 from brainrouter.wire.prompt_text import peeled
 
 Kind = Literal["user", "assistant", "call", "result"]
@@ -106,7 +107,7 @@ def transcript(ask: Ask, tail: int = TAIL) -> Transcript:
     raw = ask.body.get("input" if ask.dialect == "responses" else "messages")
     if raw is None:
         return Transcript((), 0, 0)
-    if memoryview(raw)[0] == 0x22:
+    if opening(raw) == TEXT:
         text = peeled(_text(raw))
         return Transcript((Step("user", text),) if text else (), 1, zlib.crc32(raw))
     try:
@@ -180,7 +181,7 @@ def _assistant(row: _Message) -> Iterator[Step]:
 
 def _chat_calls(raw: Raw) -> Iterator[Step]:
     try:
-        calls = _CALLS.decode(raw) if memoryview(raw)[0] == 0x5B else []
+        calls = _CALLS.decode(raw) if opening(raw) == LIST else []
         for call in calls:
             function = _FUNCTION.decode(call.function)
             yield Step("call", _text(function.arguments), function.name, call.id)

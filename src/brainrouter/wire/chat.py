@@ -11,7 +11,6 @@ from msgspec import Raw
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.field_checks import (
     NUMBER,
-    QUOTE,
     SWITCH,
     AnyObject,
     check_content,
@@ -19,7 +18,7 @@ from brainrouter.wire.field_checks import (
     checked_ask,
     rows_of,
 )
-from brainrouter.wire.json_body import parse_object
+from brainrouter.wire.json_body import TEXT, opening, parse_object
 from brainrouter.wire.plain import Common, plain_ask, read_plain
 
 _NULL = Raw(b"null")
@@ -94,7 +93,7 @@ def parse_chat(raw: bytes, headers: dict[str, str]) -> Ask:
 
 def _check(messages: Sequence[ChatMessage]) -> None:
     for index, message in enumerate(messages):
-        if memoryview(message.content)[0] != QUOTE:  # most are text, and there are hundreds
+        if opening(message.content) != TEXT:  # most are text, and there are hundreds
             check_content(message.content, f"messages[{index}].content")
         if message.tool_calls is not _NULL:
             check_list(message.tool_calls, f"messages[{index}].tool_calls")

@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.ask import Dialect
-from brainrouter.wire.field_checks import QUOTE
-from brainrouter.wire.json_body import BadBody, kind_of
+from brainrouter.wire.json_body import TEXT, BadBody, kind_of, opening
 from brainrouter.wire.tool_names import ToolNames
 
 _EMPTY = len(b'""')
@@ -40,8 +39,7 @@ class ChatRequest(msgspec.Struct):
 
 def is_text(content: Raw) -> bool:
     """Whether undecoded content is a string that says something."""
-    view = memoryview(content)
-    return len(view) > _EMPTY and view[0] == QUOTE
+    return len(memoryview(content)) > _EMPTY and opening(content) == TEXT
 
 
 def text_part(text: str) -> Part:

@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 NUMBER = ("number", "null")
 SWITCH = ("boolean", "null")
-QUOTE = 0x22  # how the JSON of a text begins
 
 
 class AnyObject(msgspec.Struct):

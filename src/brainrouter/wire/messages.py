@@ -11,13 +11,12 @@ from brainrouter.wire.ask import Ask
 from brainrouter.wire.field_checks import (
     NUMBER,
     OBJECTS,
-    QUOTE,
     SWITCH,
     check_content,
     checked_ask,
     rows_of,
 )
-from brainrouter.wire.json_body import BadBody, kind_of, parse_object
+from brainrouter.wire.json_body import TEXT, BadBody, kind_of, opening, parse_object
 from brainrouter.wire.plain import ABSENT, Common, plain_ask, read_plain, told_of
 from brainrouter.wire.turns import TURNS, Turn
 
@@ -94,5 +93,5 @@ def _check(turns: Sequence[Turn]) -> None:
     for index, turn in enumerate(turns):
         if not turn.role:
             raise BadBody(f"messages[{index}].role: this field is required", f"messages[{index}].role")
-        if memoryview(turn.content)[0] != QUOTE:  # most are text, and there are hundreds
+        if opening(turn.content) != TEXT:  # most are text, and there are hundreds
             check_content(turn.content, f"messages[{index}].content")

@@ -56,9 +56,8 @@ def plain_ask(
 ) -> Ask:
     """The Ask that a request of the usual shape makes. `fields` is for `Ask.fields`."""
     harness, session = _who_asks(headers)
-    told = told_of(plain, _TELL_SESSION)
-    if told:
-        session = session_of(headers, told)
+    if not (ABSENT is plain.metadata is plain.prompt_cache_key is plain.client_metadata):
+        session = session_of(headers, told_of(plain, _TELL_SESSION))
     return Ask(
         dialect,
         raw,

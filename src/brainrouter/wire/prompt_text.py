@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from brainrouter.wire.ask import Ask
+from brainrouter.wire.json_body import TEXT, opening
 from brainrouter.wire.secret_shapes import masked
 from brainrouter.wire.turns import TURNS
 
@@ -69,7 +70,7 @@ def last_user_text(ask: Ask) -> str:
         turns = ask.body.get("input" if ask.dialect == "responses" else "messages")
         if turns is None:
             return ""
-        if memoryview(turns)[0] == 0x22:
+        if opening(turns) == TEXT:
             return peeled(_text_of(turns))
         try:
             rows = TURNS.decode(turns)
@@ -116,7 +117,7 @@ def _without(text: str, tag: str) -> str:
 
 def _text_of(content: Raw) -> str:
     try:
-        if memoryview(content)[0] == 0x22:
+        if opening(content) == TEXT:
             return _TEXT.decode(content)
         return "\n".join(
             part.text for part in _PARTS.decode(content) if part.type in _TEXT_PARTS and part.text

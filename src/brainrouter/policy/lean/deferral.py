@@ -20,6 +20,7 @@ from brainrouter.policy.lean.everyday import everyday
 from brainrouter.policy.lean.tools import FULL, TERSE, Tool, parameters_of, slim, tool_name
 from brainrouter.policy.lean.words import cut_short, shortened
 from brainrouter.wire.chat_request import call_of, function_of
+from brainrouter.wire.json_body import TEXT, opening
 from brainrouter.wire.token_estimate import text_tokens
 
 FIND, CALL = "find_tools", "call_tool"
@@ -254,7 +255,7 @@ def _arguments(fields: dict[str, Raw]) -> dict[str, Raw] | None:
     if "arguments" not in fields:
         return fields
     raw = fields["arguments"]
-    return _object(_text(raw) if memoryview(raw)[0] == 0x22 else bytes(raw).decode())
+    return _object(_text(raw) if opening(raw) == TEXT else bytes(raw).decode())
 
 
 def _object(text: str) -> dict[str, Raw] | None:
