@@ -69,10 +69,13 @@ class InFlight(msgspec.Struct):
             id=self.id, time=self.time, dialect=ask.dialect, requested_model=ask.model[:200], stream=ask.stream
         )  # fmt: skip
         event.harness, event.session = ask.harness, ask.session
-        event.cwd = None if self.cwd is None else sayable(self.cwd)
+        if self.cwd is not None:
+            event.cwd = sayable(self.cwd)
         if self.words is None:
             self.words = excerpt(last_user_text(ask))
-        event.prompt_excerpt, event.iteration = self.words, self.iteration
+        event.prompt_excerpt = self.words
+        if self.iteration is not None:
+            event.iteration = self.iteration
         if self.verdict is not None:
             self._decision(event, self.verdict)
         if self.attempt is not None:
@@ -81,8 +84,11 @@ class InFlight(msgspec.Struct):
         if self.saving is not None:
             event.lean_tokens_before, event.lean_tokens = self.saving.before, self.saving.after
             event.lean_saved_s, event.lean_note = self.saved_s, self.saving.note or None
-        event.lean_searches, event.mended, event.attempts = self.searches, self.mended, self.attempts
-        event.status, event.error, event.finish = status, error, facts.finish
+        if self.searches is not None or self.mended is not None or self.attempts:
+            event.lean_searches, event.mended, event.attempts = self.searches, self.mended, self.attempts
+        if error is not None:
+            event.error = error
+        event.status, event.finish = status, facts.finish
         event.first_byte_ms, event.total_ms = self.first_byte_ms, total_ms
         event.prompt_tokens, event.completion_tokens = facts.prompt_tokens, facts.completion_tokens
         event.cached_tokens = facts.cached_tokens

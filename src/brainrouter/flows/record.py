@@ -94,7 +94,8 @@ class Recorder:
 
     def begun(self, running: InFlight, attempt: Attempt, stream: LiveStream | RoundsStream) -> None:
         _landed(running, attempt)
-        running.mended = stream.mended or None
+        if stream.mended:
+            running.mended = stream.mended
         running.first_byte_ms = _since(running)
         running.phase = "generating"
         self._serving(running, attempt, stream.headers, stream.watch.model)
@@ -102,12 +103,13 @@ class Recorder:
     def whole(self, running: InFlight, attempt: Attempt, answer: Whole) -> None:
         """A whole answer is there; the request is over once it is written, which is now for our part."""
         _landed(running, attempt)
-        running.mended = answer.mended or None
-        running.first_byte_ms = _since(running)
+        if answer.mended:
+            running.mended = answer.mended
+        took = running.first_byte_ms = _since(running)
         self._serving(running, attempt, answer.headers, answer.facts.model)
         if attempt.side == "local":
             self._learn_rate(attempt.model, answer.document.get("timings"))
-        self._close(running, answer.status, None, answer.facts)
+        self._close(running, answer.status, None, answer.facts, took)
 
     def streamed(self, running: InFlight, stream: LiveStream | RoundsStream, failure: Failure | None) -> None:
         watch, usage = stream.watch, stream.watch.usage
@@ -126,14 +128,19 @@ class Recorder:
         self._close(running, CLIENT_CLOSED, "the client left")
 
     def _close(
-        self, running: InFlight, status: int | None, error: str | None, facts: Facts = NO_FACTS
+        self,
+        running: InFlight,
+        status: int | None,
+        error: str | None,
+        facts: Facts = NO_FACTS,
+        total_ms: float | None = None,
     ) -> None:
         """The request is over, once; it is put down with the loop's next round, when its answer has left."""
         if self._live.in_flight.pop(running.id, None) is None:
             return
         if not self._over:
             self._loop.call_soon(self._put_down)
-        self._over.append((running, status, error, facts, _since(running)))
+        self._over.append((running, status, error, facts, _since(running) if total_ms is None else total_ms))
 
     def _put_down(self) -> None:
         over, self._over = self._over, []

@@ -8,7 +8,9 @@ from collections import Counter as TallyOf
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
@@ -22,6 +24,7 @@ from brainrouter.wire.event import RoutingEvent
 
 ANSWER_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
 DECIDE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5)
+_LABELS = attrgetter("decision", "stage", "fallback", "error")
 Part = Callable[[], dict[str, Any]]
 
 
@@ -103,16 +106,18 @@ class Metrics(Collector):
 
     def heard(self, events: list[RoutingEvent]) -> None:
         """Count finished requests."""
-        for event in events:
-            decision = event.decision or "none"
-            outcome = "error" if event.error else "ok"
-            self._requests[(decision, event.stage or "none", "yes" if event.fallback else "no", outcome)] += 1
-            if event.total_ms is not None:
-                self._answer[decision].observe(event.total_ms / 1000)
-            if event.decide_ms is not None:
-                self._decide.observe(event.decide_ms / 1000)
-            self._tokens[(decision, "prompt")] += event.prompt_tokens or 0
-            self._tokens[(decision, "completion")] += event.completion_tokens or 0
+        for (decision, stage, fallback, error), count in TallyOf(map(_LABELS, events)).items():
+            outcome = "error" if error else "ok"
+            self._requests[(decision or "none", stage or "none", "yes" if fallback else "no", outcome)] += (
+                count
+            )
+        self._decide.observe([event.decide_ms for event in events if event.decide_ms is not None])
+        for decision in {event.decision for event in events}:
+            own = [event for event in events if event.decision == decision]
+            side = decision or "none"
+            self._answer[side].observe([event.total_ms for event in own if event.total_ms is not None])
+            self._tokens[(side, "prompt")] += sum([event.prompt_tokens or 0 for event in own])
+            self._tokens[(side, "completion")] += sum([event.completion_tokens or 0 for event in own])
 
     def collect(self) -> Iterator[Metric]:
         """The families, for prometheus_client."""
@@ -163,16 +168,18 @@ class Metrics(Collector):
 
 
 class _Histogram:
-    """Counts by upper bound, in seconds."""
+    """Counts by upper bound, and their sum, in seconds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
+        self._bucket = partial(bisect_left, [bound * 1000 for bound in bounds])
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
+    def observe(self, took_ms: list[float]) -> None:
+        for bucket, count in TallyOf(map(self._bucket, took_ms)).items():
+            self._counts[bucket] += count
+        self.total += sum(took_ms) / 1000
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative, as the format wants them."""
