@@ -27,7 +27,7 @@ from brainrouter.edge.http.callers import Callers, folder_of
 from brainrouter.edge.http.decide import DecideRoute
 from brainrouter.edge.http.generate import Generate
 from brainrouter.edge.http.review import ReviewRoutes
-from brainrouter.edge.http.routes import App, Routes, server_error_body
+from brainrouter.edge.http.routes import SAFE, App, Routes, server_error_body
 from brainrouter.edge.http.views import Views
 from brainrouter.flows.classifier_start import ClassifierStart
 from brainrouter.flows.project_guard import ProjectGuard
@@ -217,7 +217,7 @@ def build(
         return routes
 
     app = App(routes(first), callers.admits)
-    server = Server(app.answer, _limits(settings), server_error_body)
+    server = Server(app.answer, _limits(settings), server_error_body, SAFE)
     parts = (live, embedded, classifier, watch, status.health, review, board, bridges, reload, first)
     daemon = Daemon(*parts, settings, routes, app, server, callers, store, lasting, asyncio.Event())
     return daemon

@@ -167,6 +167,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(daemon: Daemon, chun
         while data := client.recv(65536):
             said += data
     assert said.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nx-content-type-options: nosniff\r\n" in said
     assert json.loads(said.split(b"\r\n\r\n", 1)[1])["error"]["type"] == "invalid_request_error"
 
 

@@ -38,6 +38,27 @@ def test_one_connection_carries_many_requests(loop: str):
     run(main(), loop)
 
 
+def test_the_lines_of_every_answer_are_on_streams_errors_and_refusals_too():
+    async def stream(sink: Sink) -> None:
+        sink.write(b"x")
+
+    async def any_way(request: Request) -> Reply | StreamReply:
+        if request.path == "/wrong":
+            raise Expected
+        return StreamReply(200, stream) if request.path == "/stream" else await echo(request)
+
+    async def main() -> None:
+        async with served(any_way) as here:
+            here.server.lines = b"x-always: yes\r\n"
+            for path, status in ((b"/x", 200), (b"/stream", 200), (b"/wrong", 500), (b"no path", 400)):
+                async with wire(here) as one:
+                    one.send(GET.replace(b"/x?y=z", path))
+                    found = await one.reply()
+                    assert (found[0], found[1]["x-always"]) == (status, "yes"), path
+
+    run(main())
+
+
 @loops
 def test_a_connection_has_one_task_that_ends_with_it(loop: str):
     tasks: list[asyncio.Task[None]] = []

@@ -18,7 +18,10 @@ from brainrouter.wire.json_body import parse_object
 async def read_all(response: Response, headers: dict[str, str], limit: int, idle_s: float) -> bytes:
     """At most `limit` bytes, plain. Raises Failure, and what the transport raises."""
     try:
-        return body_decoder(headers, limit)(await response.read(limit, idle_s))
+        body = response.at_hand(limit)
+        if body is None:
+            body = await response.read(limit, idle_s)
+        return body_decoder(headers, limit)(body)
     except TooLarge as error:
         raise Failure(kinds.MALFORMED, f"an answer of more than {limit} bytes") from error
     except BadEncoding as error:

@@ -86,7 +86,11 @@ class Relay:
     async def answer(self, ask: Ask, running: InFlight) -> WholeAnswer | Running:
         """Answer `ask`. Whoever gets a Running must `pump` and `close` it."""
         try:
-            intent, verdict = await self._decided(ask, running)
+            said = ask.headers.get("x-brainrouter-route")
+            intent = overruled(intent_of(ask.model, self._live.local_names), said)
+            held = await self._guard(ask, ask.raw, running.cwd, running.folder) if self._guard else None
+            verdict = await self._decide(ask, intent, held)
+            self._recorder.decided(running, verdict)
             may_leave = intent.mode == "auto" and not verdict.private
             attempts = plan(
                 verdict.route, verdict.model or intent.local_model, self._backends(), may_leave=may_leave
@@ -121,15 +125,6 @@ class Relay:
         except Exception:
             self._recorder.failed(running, Failure(kinds.INTERNAL, "internal error"))
             raise
-
-    async def _decided(self, ask: Ask, running: InFlight) -> tuple[Intent, Verdict]:
-        """What was asked for, and what came of it."""
-        said = ask.headers.get("x-brainrouter-route")
-        intent = overruled(intent_of(ask.model, self._live.local_names), said)
-        held = await self._guard(ask, ask.raw, running.cwd, running.folder) if self._guard else None
-        verdict = await self._decide(ask, intent, held)
-        self._recorder.decided(running, verdict)
-        return intent, verdict
 
     async def _try(
         self,

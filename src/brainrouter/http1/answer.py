@@ -33,6 +33,7 @@ class House(Protocol):
     handler: Handler
     limits: Limits
     error_body: ErrorBody
+    lines: bytes
     loop: asyncio.AbstractEventLoop
     draining: bool
     in_flight: int
@@ -116,7 +117,8 @@ class Answer:
         keep = self.keep and not reply.close and not self._house.draining
         after = (KEEP_ALIVE if self.old else b"") if keep else CLOSE
         body = reply.body
-        head = whole_head(reply.status, reply.content_type, reply.headers, len(body), after, reply.lines)
+        lines = reply.lines + self._house.lines
+        head = whole_head(reply.status, reply.content_type, reply.headers, len(body), after, lines)
         if self._gone:
             return Outcome.CUT
         if not body or self.request.method == "HEAD" or reply.status in (204, 304):
@@ -130,8 +132,9 @@ class Answer:
     async def _stream(self, reply: StreamReply) -> Outcome:
         keep = self.keep and not self.old and not self._house.draining
         after = b"" if keep else CLOSE
+        lines = reply.lines + self._house.lines
         head = stream_head(
-            reply.status, reply.content_type, reply.headers, after, reply.lines, chunked=not self.old
+            reply.status, reply.content_type, reply.headers, after, lines, chunked=not self.old
         )
         if self._gone:
             return Outcome.CUT

@@ -2,9 +2,12 @@
 
 import asyncio
 import ssl
+from collections import defaultdict
+from math import inf
 
 from brainrouter.http1.errors import Broken, ConnectFailed
 from brainrouter.http1.framing import request_pieces
+from brainrouter.http1.known_answer import KnownAnswers
 from brainrouter.http1.link import Link
 from brainrouter.http1.message import Body, HeaderLines, SharedLines
 from brainrouter.http1.origin import Origin
@@ -37,6 +40,7 @@ class Client:
         self._connect_s = connect_s
         self._idle: dict[str, list[Link]] = {}
         self._links: set[Link] = set()
+        self._heads = defaultdict[str, KnownAnswers](KnownAnswers)
         self._sweeper: asyncio.TimerHandle | None = None
         self._tls = tls
 
@@ -54,14 +58,16 @@ class Client:
         body: Body = b"",
         *,
         first_byte_s: float,
+        total_s: float = inf,
         shared: SharedLines = (),
     ) -> Response:
         """Send a request and wait for the head of its answer, whatever its status.
 
-        `host` and `content-length` are added; do not give them. `shared` are header lines that many requests carry:
-        hand in the very same object. The body is all of it, and stays as it is until the answer
-        has begun. Sent again, once and on a new
-        connection, only when a pooled one turns out to have been closed. Raises ConnectFailed, HeadTimeout, Broken.
+        Once the request is sent, the head may take `first_byte_s` and the whole exchange `total_s`: after that, reading
+        raises OverTime. `host` and `content-length` are added; do not give them. `shared` are header lines that many
+        requests carry: hand in the very same object. The body is all of it, and stays as it is until the answer has
+        begun. Sent again, once and on a new connection, only when a pooled one turns out to have been closed. Raises
+        ConnectFailed, HeadTimeout, OverTime, Broken.
         """
         pieces = request_pieces(origin, method, path, headers, body, shared)
         link = self._take(origin.key)
@@ -69,7 +75,7 @@ class Client:
         while True:
             link = link or await self._connect(origin)
             try:
-                await link.send(pieces, first_byte_s, head_only=method == "HEAD")
+                await link.send(pieces, first_byte_s, total_s, head_only=method == "HEAD")
             except BaseException as error:
                 link.abort()
                 stale = pooled and isinstance(error, Broken) and link.untouched
@@ -111,7 +117,7 @@ class Client:
         loop = asyncio.get_running_loop()
 
         def make() -> Link:
-            return Link(origin.key, self._forget)
+            return Link(origin.key, self._forget, self._heads[origin.key])
 
         tls = self._context() if origin.scheme == "https" else None
         name = origin.host if tls else None

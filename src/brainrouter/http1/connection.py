@@ -230,7 +230,8 @@ class ServerConnection(asyncio.Protocol):
             return
         body, kind = self._house.error_body(refused.status, refused.message, refused.path)
         more = (("retry-after", "1"),) if refused.status == 503 else ()
-        self._transport.write(whole_head(refused.status, kind, more, len(body), CLOSE) + body)
+        head = whole_head(refused.status, kind, more, len(body), CLOSE, self._house.lines)
+        self._transport.write(head + body)
         if self._eof:
             self._transport.close()
             return

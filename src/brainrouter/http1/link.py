@@ -6,6 +6,7 @@ from math import inf
 from typing import cast
 
 from brainrouter.http1.errors import Broken, HeadTimeout, IdleTimeout, OverTime
+from brainrouter.http1.known_answer import KnownAnswers
 from brainrouter.http1.limits import WRITE_AT_ONCE
 from brainrouter.http1.message import OnData
 from brainrouter.http1.response_reader import ResponseReader
@@ -27,9 +28,9 @@ class Link(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, key: str, on_lost: Callable[["Link"], None]) -> None:
+    def __init__(self, key: str, on_lost: Callable[["Link"], None], heads: KnownAnswers) -> None:
         self.key = key
-        self.reader = ResponseReader()
+        self.reader = ResponseReader(heads)
         self.error: Exception | None = None
         self.on_data: OnData | None = None
         self.untouched = True  # no byte of this answer has come
@@ -44,7 +45,7 @@ class Link(asyncio.Protocol):
     # the client and its responses call these
 
     def send(
-        self, pieces: list[bytes | memoryview], first_byte_s: float, *, head_only: bool
+        self, pieces: list[bytes | memoryview], first_byte_s: float, total_s: float, *, head_only: bool
     ) -> "asyncio.Future[None]":
         """Begin an exchange. The future ends with the response's head, or raises UpstreamError."""
         if self.transport.is_closing():
@@ -52,9 +53,9 @@ class Link(asyncio.Protocol):
             raise Broken(message)
         self.reader.restart(head_only=head_only)
         self.untouched = True
-        self._end = inf
         self._sent = self._loop.time()
         self._deadline = self._sent + first_byte_s
+        self._end = self._sent + total_s
         wait = self._wait = self._loop.create_future()
         self.transport.writelines(pieces)
         return wait

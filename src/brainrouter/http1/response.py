@@ -18,7 +18,7 @@ class Pool(Protocol):
 class Response:
     """An answer whose head has come. Read it one way (read, chunk or pipe), then close it, always (`finally`).
 
-    `headers` has lower-case names and the first value of each.
+    `headers` are those of the link's reader.
     """
 
     __slots__ = ("_closed", "_link", "_pool", "headers", "status")
@@ -44,16 +44,23 @@ class Response:
                 raise link.error
             await link.wait(idle_s, until_end=False)
 
+    def at_hand(self, limit: int) -> bytes | None:
+        """The body, when it has come whole with its head and nothing of it was read; None says to `read`."""
+        link = self._open()
+        if not link.reader.complete:
+            return None
+        data = link.take()
+        if len(data) > limit:
+            raise _too_large(limit)
+        return data
+
     async def read(self, limit: int, idle_s: float) -> bytes:
         """The whole body. Raises TooLarge past `limit` bytes, IdleTimeout, Broken."""
-        link = self._open()
-        if link.reader.complete:
-            data = link.take()
-            if len(data) > limit:
-                raise _too_large(limit)
+        data = self.at_hand(limit)
+        if data is not None:
             return data
-        announced = self.headers.get("content-length")
-        if announced is not None and int(announced) > limit:
+        link = self._open()
+        if link.reader.announced > limit:
             raise _too_large(limit)
         body = bytearray()
 

@@ -5,6 +5,7 @@ from typing import Any
 import httptools
 
 from brainrouter.http1.errors import Broken
+from brainrouter.http1.known_answer import OWN, KnownAnswers
 from brainrouter.http1.names import answer_names
 from brainrouter.remembered import Memo
 
@@ -26,18 +27,21 @@ _sizes = Memo(_size_in, _SIZES_MAX)
 class ResponseReader:
     """Feeds on bytes in any slices. `headers` is None until the head is whole; `complete` says that the body is.
 
-    `headers` has lower-case names and the first value of each, as Latin-1.
+    `headers` has lower-case names and the first value of each, as Latin-1, but for those in `OWN`: answers share the
+    dict, do not change it. `announced` is the Content-Length, -1 without one. `heads` are those that came from the same
+    upstream; what is read is added to them.
 
     Interim (1xx) heads are skipped. `parts` holds body bytes until somebody takes them. `reusable` is False when the
     connection's end is the body's end, when the upstream wants to close, and after any byte too many.
     """
 
     __slots__ = (
-        "_between", "_dry", "_head_only", "_interim", "_lines", "_parser", "complete", "headers", "on_header", "parts",
-        "reusable", "status", "until_eof",
+        "_between", "_dry", "_head_only", "_heads", "_interim", "_lines", "_parser", "announced", "complete", "headers",
+        "on_header", "parts", "reusable", "status", "until_eof",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, heads: KnownAnswers) -> None:
+        self._heads = heads
         self._parser: Any = None
         self._lines: dict[bytes, bytes] = {}  # as they come; trailers land here, too, and are dropped
         self.on_header = self._lines.setdefault  # the parser's calls go there without a word of ours
@@ -55,10 +59,16 @@ class ResponseReader:
         self.parts: list[bytes] = []
         self.headers: dict[str, str] | None = None
         self.status = 0
+        self.announced = -1
         self.complete = self.until_eof = self.reusable = False
 
     def feed(self, data: bytes) -> None:
         """Read `data`. Raises Broken for what is no HTTP/1.x response, or has too much head or framing."""
+        begins = self.headers is None and not self._dry and not self._head_only
+        if begins:
+            if self._same_again(data):
+                return
+            begins = self.headers is None
         room = HEAD_BYTES_MAX - self._dry
         if self.headers is None and len(data) > room:  # however much one read brings, a head gets no more
             self._parse(data[:room])
@@ -70,6 +80,25 @@ class ResponseReader:
         if self._dry > HEAD_BYTES_MAX and not self.complete:
             message = "the response head or its framing is too large"
             raise Broken(message)
+        if begins and self.headers is not None and self.reusable:
+            self._heads.add(data, self.status, self.headers)
+
+    def _same_again(self, data: bytes) -> bool:
+        """Take a head that is known; True when the body is there, too, and nothing is left for the parser."""
+        found = self._heads.begins(data)
+        if found is None:
+            return False
+        known, at, size = found
+        self.status = known.status
+        self.headers = known.headers
+        self.announced = size
+        self.reusable = True
+        if len(data) != at + size:
+            return False
+        if size:
+            self.parts.append(data[at:])
+        self.complete = True
+        return True
 
     def _parse(self, data: bytes) -> None:
         if self.complete:
@@ -110,7 +139,7 @@ class ResponseReader:
             self.reusable = False
 
     def on_headers_complete(self) -> None:
-        if self.complete:
+        if self.headers is not None:  # known, or over
             return
         status: int = self._parser.get_status_code()
         if status < 200 and status != 101:
@@ -124,12 +153,17 @@ class ResponseReader:
         version = self._parser.get_http_version()
         self._check(status, version, head)
         bodiless = self._head_only or status in _NO_BODY
-        framed = bodiless or "content-length" in head or "transfer-encoding" in head
+        length = head.get("content-length")
+        if length is not None:
+            self.announced = int(length)
+        framed = bodiless or length is not None or "transfer-encoding" in head
         connection = head.get("connection", "").lower()
         self.reusable = framed and (
             "close" not in connection if version == "1.1" else connection == "keep-alive"
         )
         self.until_eof = not framed
+        for name in OWN:
+            head.pop(name, None)
         self.status = status
         self.headers = head
         if self._head_only:

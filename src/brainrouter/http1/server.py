@@ -20,13 +20,19 @@ class Server:
     """Answers HTTP/1.1 on sockets that somebody else has bound.
 
     `handler` gets each whole request; it runs in its connection's task, which is cancelled when the client leaves.
-    What the server refuses by itself has the body that `error_body(status, message, path)` gives.
+    What the server refuses by itself has the body that `error_body(status, message, path)` gives. `lines` are header
+    lines, made by `framing.header_lines`, of every answer.
     """
 
     def __init__(
-        self, handler: Handler, limits: Limits | None = None, error_body: ErrorBody = plain_error
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        error_body: ErrorBody = plain_error,
+        lines: bytes = b"",
     ) -> None:
         self.handler = handler
+        self.lines = lines
         self.limits = limits or Limits()
         self.error_body = error_body
         self.loop: asyncio.AbstractEventLoop

@@ -18,7 +18,7 @@ from brainrouter.live import Live
 from brainrouter.policy import failure as kinds
 from brainrouter.policy.error_reply import error_reply, overflow_frame
 from brainrouter.policy.failure import Failure
-from brainrouter.remembered import Memo
+from brainrouter.remembered import Memo, remembered
 from brainrouter.wire.ask import Ask
 from brainrouter.wire.chat import parse_chat
 from brainrouter.wire.json_body import BadBody
@@ -32,8 +32,6 @@ NoteCaller = Callable[[Request, InFlight], None]
 _PASSED_PREFIXES = ("x-manifest-", "anthropic-", "openai-", "x-ratelimit-")
 _PASSED = frozenset({"request-id", "x-request-id", "retry-after"})
 _FRESH = header_lines((("cache-control", "no-cache"),))
-# What explains a decision, and what a provider says of itself, is said again and again.
-_lines = lru_cache(maxsize=256)(header_lines)
 
 
 def _may_pass(name: str) -> bool:
@@ -99,16 +97,25 @@ class Generate:
                 return Reply(200, overflow_frame(failure.window), "text/event-stream", told)
             return Reply(status, body, headers=told)
         if isinstance(answer, Running):
-            lines = _lines(passed_on(answer.upstream_headers)) + _FRESH + _lines(answer.headers)
+            lines = _passed_lines(answer.upstream_headers) + _FRESH + _told_lines(answer.headers)
             return StreamReply(200, answer.pump, lines=lines)
-        return Reply(
-            200, answer.whole.body, lines=_lines(passed_on(answer.whole.headers)) + _lines(answer.headers)
-        )
+        lines = _passed_lines(answer.whole.headers) + _told_lines(answer.headers)
+        return Reply(200, answer.whole.body, lines=lines)
 
 
 def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """The upstream's response headers that the caller may see."""
     return tuple([line for line in headers.items() if _passes[line[0]]])
+
+
+def _passed(headers: dict[str, str]) -> bytes:
+    return _made(passed_on(headers))
+
+
+# What a provider says of itself, and what explains a decision, is said again and again: mostly by the same object.
+_made = lru_cache(maxsize=256)(header_lines)
+_passed_lines = remembered(_passed, 64)
+_told_lines = remembered(header_lines, 256)
 
 
 def decision_headers(running: InFlight) -> tuple[tuple[str, str], ...]:

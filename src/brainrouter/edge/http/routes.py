@@ -15,8 +15,8 @@ from brainrouter.wire.error_body import error_body
 Answer = Reply | StreamReply
 Handler = Callable[[Request], Awaitable[Answer]]
 
-# No page may read our answers or run them as something else than they say they are.
-_SAFE = header_lines((("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")))
+# Of every answer: no page may read it, or run it as something else than it says it is.
+SAFE = header_lines((("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")))
 _SENT_ONCE = frozenset({"origin", "sec-fetch-site"})
 _PARAMETER = re.compile(r":(\w+)")
 _REST = re.compile(r"\*(\w+)$")
@@ -70,12 +70,10 @@ class App:
         self.routes = routes
         self._admits = admits
 
-    async def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Awaitable[Answer]:
         """The answer to one request."""
         found = self._handler(request)
-        answer = found if isinstance(found, Reply) else await found(request)
-        answer.lines += _SAFE
-        return answer
+        return _said(found) if isinstance(found, Reply) else found(request)
 
     def _handler(self, request: Request) -> Handler | Reply:
         """Who answers a request, or our refusal."""
@@ -115,6 +113,10 @@ class App:
         if refused.status != 403 or not is_navigation(request.method, request.headers.get):
             return False
         return self.routes.find(request.path).get("GET") in self.routes.pages
+
+
+async def _said(reply: Reply) -> Answer:
+    return reply
 
 
 def _one_word(headers: Headers) -> Callable[[str], str | None]:
