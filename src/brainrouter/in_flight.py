@@ -79,8 +79,9 @@ class InFlight(msgspec.Struct):
         if self.verdict is not None:
             self._decision(event, self.verdict)
         if self.attempt is not None:
-            event.side, event.fallback = self.attempt.side, self.attempt.fallback or None
-            event.provider, event.model = self.provider, self.model
+            event.side, event.provider, event.model = self.attempt.side, self.provider, self.model
+            if self.attempt.fallback:
+                event.fallback = self.attempt.fallback
         if self.saving is not None:
             event.lean_tokens_before, event.lean_tokens = self.saving.before, self.saving.after
             event.lean_saved_s, event.lean_note = self.saved_s, self.saving.note or None
@@ -96,10 +97,12 @@ class InFlight(msgspec.Struct):
 
     def _decision(self, event: RoutingEvent, verdict: Verdict) -> None:
         event.decision, event.reason, event.stage = verdict.route, verdict.reason, verdict.stage
-        event.ok_local, event.ok_cloud = verdict.ok_local, verdict.ok_cloud
         event.gain, event.knob, event.turn_kind = verdict.gain, verdict.knob, verdict.kind
         event.decide_ms = int(verdict.ms * 1000) / 1000
-        event.escalation = self.escalation or verdict.escalation
+        if verdict.ok_cloud is not None:
+            event.ok_local, event.ok_cloud = verdict.ok_local, verdict.ok_cloud
+        if self.escalation or verdict.escalation:
+            event.escalation = self.escalation or verdict.escalation
         if self.session is not None:
             event.conversation, event.pinned = self.session.key or None, self.pinned
         if verdict.outcome is not None:
