@@ -36,7 +36,7 @@ CHAT = [
     Scenario("whole 1 KB", 1_000, 1, 400, parts=4),
     Scenario("whole 60 KB", 60_000, 1, 240, parts=4),
     Scenario("whole 600 KB", 600_000, 1, 240, parts=12),
-    Scenario("rate 1 KB", 1_000, 64, 8_000, parts=2),
+    Scenario("rate 1 KB", 1_000, 64, 24_000, parts=6),
     Scenario("rate 60 KB", 60_000, 64, 2_000, parts=2),
     Scenario("first 1 KB", 1_000, 1, 60, 10, 1_000, parts=3),
     Scenario("first 60 KB", 60_000, 1, 160, 10, 1_000, parts=8),
@@ -46,7 +46,7 @@ CHAT = [
 ]
 MESSAGES = [
     Scenario("messages, first 1 KB", 1_000, 1, 60, 10, 1_000, "messages", parts=3),
-    Scenario("messages, first 60 KB", 60_000, 1, 60, 10, 1_000, "messages", parts=3),
+    Scenario("messages, first 60 KB", 60_000, 1, 120, 10, 1_000, "messages", parts=6),
     Scenario("messages, first 600 KB", 600_000, 1, 30, 10, 1_000, "messages", parts=3),
     Scenario("messages, 20 streams", 1_000, 20, 20, 300, 5_000, "messages"),
 ]

@@ -32,6 +32,7 @@ class RuleFiles:
         self._home = os.path.normpath(home)
         self._folders: OrderedDict[str, tuple[float, Found]] = OrderedDict()
         self._files: OrderedDict[str, tuple[_Print, ProjectRules]] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[Found]] = {}
 
     def known(self, folder: str) -> Found | None:
         """The rules for a folder, if it was looked at a moment ago."""
@@ -39,7 +40,17 @@ class RuleFiles:
         return held[1] if held is not None and time.monotonic() - held[0] < FRESH_S else None
 
     async def look(self, folder: str) -> Found:
-        """The rules for a folder, from the disk. One that does not answer in time counts as a problem."""
+        """The rules for a folder, from the disk. One that does not answer in time counts as a problem.
+
+        Whoever asks while somebody looks waits for the same look.
+        """
+        looking = self._looking.get(folder)
+        if looking is None:
+            looking = self._looking[folder] = asyncio.create_task(self._look(folder))
+            looking.add_done_callback(lambda _: self._looking.pop(folder))
+        return await asyncio.shield(looking)
+
+    async def _look(self, folder: str) -> Found:
         try:
             async with asyncio.timeout(LOOK_S):
                 found = await asyncio.to_thread(self.read, folder)
