@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench import processes
-from bench.measure import Figures, Scenario, once
+from bench.measure import Scenario, once
 from bench.processes import PATHS, Target
 from brainrouter.adapters.store import WAITING_MAX, EventStore
 from brainrouter.wire.event import RoutingEvent
@@ -18,6 +21,7 @@ CONVERSATION = 120_000
 TURNS = (20_000, 5_000, 1_000, 250)
 STREAMS = (1, 10, 50, 100, 250, 500)
 EVENTS = (0, 1_000, 10_000, 100_000)
+ROUNDS = 6
 
 
 def measured(port: int, scale: float) -> dict[str, list[dict[str, float]]]:
@@ -39,21 +43,26 @@ def measured(port: int, scale: float) -> dict[str, list[dict[str, float]]]:
                 for turn in TURNS
             ],
             "streams": [_streams(ours, count, port) for count in STREAMS],
-            "events": [_events(count, port, scale) for count in EVENTS],
+            "events": _events(port, scale),
         }
 
 
 def _whole(
     targets: tuple[Target, Target, Target], scenario: Scenario, port: int, scale: float, x: float
 ) -> dict[str, float]:
-    direct, ours, auto = (once(target, scenario, port, scale) for target in targets)
+    turns = [[once(target, scenario, port, scale / 2) for target in targets] for _ in range(ROUNDS)]
+    direct, ours, auto = zip(*turns, strict=True)
     return {
         "x": x,
-        "added": round(ours.p50 - direct.p50, 1),
-        "cpu": round(ours.cpu, 1),
-        "auto_added": round(auto.p50 - direct.p50, 1),
-        "auto_cpu": round(auto.cpu, 1),
+        "added": _median(one.p50 - before.p50 for one, before in zip(ours, direct, strict=True)),
+        "cpu": _median(one.cpu for one in ours),
+        "auto_added": _median(one.p50 - before.p50 for one, before in zip(auto, direct, strict=True)),
+        "auto_cpu": _median(one.cpu for one in auto),
     }
+
+
+def _median(figures: Iterable[float]) -> float:
+    return round(statistics.median(figures), 1)
 
 
 def _streams(ours: Target, count: int, port: int) -> dict[str, float]:
@@ -68,20 +77,27 @@ def _streams(ours: Target, count: int, port: int) -> dict[str, float]:
     }
 
 
-def _events(count: int, port: int, scale: float) -> dict[str, float]:
-    """A request of 1 KB in a daemon that starts with so many events of the last days in its store."""
-    with tempfile.TemporaryDirectory(prefix="brainrouter-bench-") as folder:
-        database = Path(folder, "brainrouter.db")
-        _fill(database, count)
-        with processes.brainrouter(port, database=database) as ours:
-            figures: Figures = once(ours, Scenario("events", 1_000, 1, 200), port, scale)
-            return {
+def _events(port: int, scale: float) -> list[dict[str, float]]:
+    """A request of 1 KB in daemons that start with so many events of the last days in their stores, in turns."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="brainrouter-bench-")))
+        started: list[tuple[int, Target]] = []
+        for count in EVENTS:
+            database = folder / f"{count}.db"
+            _fill(database, count)
+            started.append((count, stack.enter_context(processes.brainrouter(port, database=database))))
+        scenario = Scenario("events", 1_000, 1, 100)
+        turns = [[once(ours, scenario, port, scale) for _, ours in started] for _ in range(ROUNDS)]
+        return [
+            {
                 "x": count,
-                "p50": round(figures.p50, 1),
-                "cpu": round(figures.cpu, 1),
+                "p50": _median(turn[at].p50 for turn in turns),
+                "cpu": _median(turn[at].cpu for turn in turns),
                 "started_ms": round(ours.started_s * 1000),
                 "mb": round(ours.idle_mb, 1),
             }
+            for at, (count, ours) in enumerate(started)
+        ]
 
 
 def _fill(database: Path, count: int) -> None:
