@@ -51,13 +51,14 @@ class Link(asyncio.Protocol):
         if self.transport.is_closing():
             message = "the connection was closed before the request could be sent"
             raise Broken(message)
+        self.transport.writelines(pieces)
+        # The upstream need not wait for what is left to do; nothing of its answer is read before the loop goes on.
         self.reader.restart(head_only=head_only)
         self.untouched = True
         self._sent = self._loop.time()
         self._deadline = self._sent + first_byte_s
         self._end = self._sent + total_s
         wait = self._wait = self._loop.create_future()
-        self.transport.writelines(pieces)
         return wait
 
     @property
