@@ -121,6 +121,8 @@ def test_what_follows_an_answer_is_too_much_though_its_head_is_known() -> None:
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
         b"HTTP/1.1 204 No\r\n\r\n",
+        b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n",
         b"HTTP/1.1 304 No\r\n\r\n",
         b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
         b"HTTP/1.1 103 Hints\r\nContent-Length: 2\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
@@ -129,8 +131,9 @@ def test_what_follows_an_answer_is_too_much_though_its_head_is_known() -> None:
 )
 def test_only_a_plain_head_is_known_again(head: bytes) -> None:
     heads = KnownAnswers()
-    read(head + b"{}", heads)
-    assert heads.begins(head + b"{}") is None
+    for body in (b"", b"{}"):
+        assert read(head + body, heads) == read(head + body)
+        assert heads.begins(head + b"{}") is None
 
 
 def test_the_answer_to_a_head_request_is_neither_known_nor_taken_for_one() -> None:

@@ -75,7 +75,8 @@ class KnownAnswers:
     def add(self, data: bytes, status: int, headers: dict[str, str]) -> None:
         """Know the head that `data` begins with from now on, where it is a plain one.
 
-        It is a good one, and its connection may be kept. `headers` are without `OWN`, and stay as they are.
+        It is a good one, it may have a body, and its connection may be kept. `headers` are without `OWN`, and stay as
+        they are.
         """
         if self._missed < PATIENCE:
             self._missed += 1

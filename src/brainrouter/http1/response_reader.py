@@ -80,7 +80,7 @@ class ResponseReader:
         if self._dry > HEAD_BYTES_MAX and not self.complete:
             message = "the response head or its framing is too large"
             raise Broken(message)
-        if begins and self.headers is not None and self.reusable:
+        if begins and self.headers is not None and self.reusable and self.status not in _NO_BODY:
             self._heads.add(data, self.status, self.headers)
 
     def _same_again(self, data: bytes) -> bool:
