@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def _added(plt: Any, figures: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(8, 4.2))
     for name, colour in COLOURS.items():
         points = [
-            (size, figures["runs"][scenario][name]["p50"] - figures["runs"][scenario]["direct"]["p50"])
+            (size, _median(figures["runs"][scenario][name]) - _median(figures["runs"][scenario]["direct"]))
             for scenario, size in SIZES.items()
             if name in figures["runs"].get(scenario, {})
         ]
@@ -48,6 +49,10 @@ def _added(plt: Any, figures: dict[str, Any]) -> Any:
     axes.minorticks_off()
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _median(turns: list[dict[str, float]]) -> float:
+    return statistics.median(turn["p50"] for turn in turns)
 
 
 def _growth(plt: Any, figures: dict[str, Any]) -> Any:

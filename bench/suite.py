@@ -121,7 +121,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "missing": missing,
         "failed": failed,
         "runs": {
-            name: {target: report.medians(runs) for target, runs in by_target.items()}
+            name: {target: [_rounded(run) for run in runs] for target, runs in by_target.items()}
             for name, by_target in seen.items()
         },
         "started": started,
@@ -186,6 +186,10 @@ def _round(
                 print(f"  {scenario.name}: {error}", file=sys.stderr)
                 continue
             seen.setdefault(scenario.name, {}).setdefault(target.name, []).append(figures)
+
+
+def _rounded(run: Figures) -> dict[str, float]:
+    return {name: round(figure, 1) for name, figure in dataclasses.asdict(run).items()}
 
 
 def tell(what: str, began: float) -> None:

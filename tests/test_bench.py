@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,17 +86,25 @@ def test_the_page_is_made_of_what_there_is() -> None:
     faster = dataclasses.replace(run, p50=50.0, per_second=9000.0, cpu=0.0)
     row = {"added": 1.0, "cpu": 2.0, "auto_added": 3.0, "auto_cpu": 4.0, "cpu_chunk": 5.0, "relay": 6.0, "relay_p99": 7.0,
            "mb": 8.0, "p50": 9.0, "started_ms": 10.0}  # fmt: skip
-    figures = {
+    figures: dict[str, Any] = {
         "machine": machine(), "rounds": 1, "scale": 1.0, "seconds": 9, "versions": {"litellm": "litellm 1"},
         "missing": {"litellm": "it gave no answer"}, "failed": {"rate 1 KB": {"portkey": "portkey failed: 500"}},
-        "runs": {scenario.name: {"direct": report.medians([faster]), "brainrouter": report.medians([run])}
+        "runs": {scenario.name: {"direct": [dataclasses.asdict(faster)], "brainrouter": [dataclasses.asdict(run)]}
                  for scenario in CHAT},
         "started": {"brainrouter": {"s": 0.3, "mb": 50.0}}, "resident": {"brainrouter": 60.0},
         "behaviour": {"brainrouter": {"closed_ms": None, "held_mb": 1.0}},
         "growth": {"bytes": [{**row, "x": 300_000}, {**row, "x": 1_200_000}], "turns": [{**row, "x": 6}],
                    "streams": [{**row, "x": 1}], "events": [{**row, "x": 0}, {**row, "x": 100_000}]},
     }  # fmt: skip
+    slow, quick = (
+        {**dataclasses.asdict(run), "per_second": 2000.0},
+        {**dataclasses.asdict(run), "per_second": 9000.0},
+    )
+    figures["runs"]["rate 1 KB"] |= {"brainrouter": [slow, slow, quick], "nginx": [quick, slow, quick]}
     page = report.page(figures)
+    assert (
+        "| requests/s, 64 connections | at least 0.35 x nginx's | 1 | held |" in page
+    )  # of the turns, not of medians
     assert "| brainrouter | 50 | 0 | 50 | 0 | 50 | 0 | 50 | 50 |" in page
     assert "| 200 MB unread cost | at most 10 MB | 1 | held |" in page
     assert "| added, 1 KB | at most 3 x nginx's | - | not measured |" in page
