@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,3 +113,14 @@ def test_the_page_is_made_of_what_there_is() -> None:
     assert "litellm was not measured: it gave no answer" in page
     assert "- in *rate 1 KB*, portkey failed: 500" in page
     assert "| brainrouter | 0.3 s | 50 | 60 | never | 1 MB |" in page
+
+
+def test_the_published_page_is_made_of_its_figures_and_holds_all_that_was_promised() -> None:
+    """requirement: speed.bars"""
+    docs = report.ROOT / "docs"
+    figures = json.loads((docs / "performance" / "figures.json").read_text(encoding="utf-8"))
+    published = (docs / "performance.md").read_text(encoding="utf-8")
+    assert re.sub(r"!\[.*\]\(.*\)\n\n", "", published) == report.page(figures)
+    bars = [line for line in published.splitlines() if re.search(r"\| at (most|least) ", line)]
+    assert len(bars) == 14
+    assert [line for line in bars if not line.endswith("| held |")] == []
