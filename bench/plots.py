@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,8 @@ def main() -> None:
 def _added(plt: Any, figures: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(8, 4.2))
     for name, colour in COLOURS.items():
-        points = [
-            (size, _median(figures["runs"][scenario][name]) - _median(figures["runs"][scenario]["direct"]))
-            for scenario, size in SIZES.items()
-            if name in figures["runs"].get(scenario, {})
-        ]
-        points = [point for point in points if point[1] > 0]
+        points = [(size, figures["added"][name][scenario]) for scenario, size in SIZES.items()]
+        points = [point for point in points if (point[1] or 0) > 0]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name, linewidth=2)
     axes.set(xscale="log", yscale="log", xlabel="body, KB", ylabel="added to a whole answer, microseconds")
@@ -49,10 +44,6 @@ def _added(plt: Any, figures: dict[str, Any]) -> Any:
     axes.minorticks_off()
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
-
-
-def _median(turns: list[dict[str, float]]) -> float:
-    return statistics.median(turn["p50"] for turn in turns)
 
 
 def _growth(plt: Any, figures: dict[str, Any]) -> Any:

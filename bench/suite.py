@@ -176,11 +176,11 @@ def _round(
     for part in range(scenario.parts):
         at = (number * scenario.parts + part) % len(among)
         for target in among[at:] + among[:at]:
-            if target.name in failed.get(scenario.name, {}) or (part and target.name in AT_ONCE):
+            parts = 1 if target.name in AT_ONCE else scenario.parts
+            if part >= parts or target.name in failed.get(scenario.name, {}):
                 continue
-            share = scale * SHARE.get(target.name, 1.0) / (1 if target.name in AT_ONCE else scenario.parts)
             try:
-                figures = once(target, scenario, port, share)
+                figures = once(target, scenario, port, scale * SHARE.get(target.name, 1.0) / parts)
             except (Failed, OSError) as error:
                 failed.setdefault(scenario.name, {})[target.name] = str(error)[:300]
                 print(f"  {scenario.name}: {error}", file=sys.stderr)

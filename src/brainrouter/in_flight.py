@@ -64,6 +64,7 @@ class InFlight(msgspec.Struct):
         total_ms: float | None = None,
     ) -> RoutingEvent:
         """The event as far as it is known. The arguments are what is known at the end."""
+        # What is seldom there is only set where it is: setting a struct's field costs more than to ask.
         ask = self.ask
         event = RoutingEvent(
             id=self.id, time=self.time, dialect=ask.dialect, requested_model=ask.model[:200], stream=ask.stream

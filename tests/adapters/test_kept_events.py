@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,13 +29,9 @@ pragma user_version=2;
 OLD_INSERT = "insert into events values (?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
-def event(number: int, age_s: float = 0.0, **fields: object) -> RoutingEvent:
-    made = RoutingEvent(
-        id=number, time=time.time() - age_s, dialect="chat", requested_model="auto", stream=False
-    )
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return made
+def event(number: int, age_s: float = 0.0, **fields: Any) -> RoutingEvent:
+    at = time.time() - age_s
+    return RoutingEvent(id=number, time=at, dialect="chat", requested_model="auto", stream=False, **fields)
 
 
 def write(path: Path, *batches: list[RoutingEvent]) -> None:

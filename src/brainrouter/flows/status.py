@@ -107,10 +107,13 @@ class Metrics(Collector):
     def heard(self, events: list[RoutingEvent]) -> None:
         """Count finished requests."""
         for (decision, stage, fallback, error), count in TallyOf(map(_LABELS, events)).items():
-            outcome = "error" if error else "ok"
-            self._requests[(decision or "none", stage or "none", "yes" if fallback else "no", outcome)] += (
-                count
+            told = (
+                decision or "none",
+                stage or "none",
+                "yes" if fallback else "no",
+                "error" if error else "ok",
             )
+            self._requests[told] += count
         self._decide.observe([event.decide_ms for event in events if event.decide_ms is not None])
         for decision in {event.decision for event in events}:
             own = [event for event in events if event.decision == decision]

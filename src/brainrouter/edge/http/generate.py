@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 
 import msgspec
 
@@ -103,17 +102,12 @@ class Generate:
         return Reply(200, answer.whole.body, lines=lines)
 
 
-def passed_on(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """The upstream's response headers that the caller may see."""
-    return tuple([line for line in headers.items() if _passes[line[0]]])
-
-
 def _passed(headers: dict[str, str]) -> bytes:
-    return _made(passed_on(headers))
+    """The upstream's header lines that the caller may see."""
+    return header_lines([line for line in headers.items() if _passes[line[0]]])
 
 
 # What a provider says of itself, and what explains a decision, is said again and again: mostly by the same object.
-_made = lru_cache(maxsize=256)(header_lines)
 _passed_lines = remembered(_passed, 64)
 _told_lines = remembered(header_lines, 256)
 
